@@ -1,0 +1,175 @@
+/**
+ * Guards of the program itself, so that plain `pulumi up` has them too. They only read, run before anything is
+ * planned, and stop with an error that names the object and the mend.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { LockedError, lockFile, lockHolder, lockTokenVariable } from "../recovery/lock.ts";
+import { serviceNames, type VolumeKey, volumeCatalogue } from "./catalogue.ts";
+import type { StackDirectories } from "./directories.ts";
+import type { DockerHost, FoundVolume } from "./docker-host.ts";
+import { type EngineName, engineRecordFile } from "./engine-record.ts";
+import { containerName, ownerOf, type StackIdentity, volumeName } from "./identity.ts";
+import { RunError } from "./run-error.ts";
+import type { StackSettings } from "./settings.ts";
+
+export class GuardError extends RunError {
+	override readonly name = "GuardError";
+}
+
+/** Oldest Node that runs the program's TypeScript natively and that the Pulumi SDK accepts. */
+const oldestNode = 24;
+
+/** @throws GuardError when Node is too old. */
+export function guardNode(version: string): void {
+	if (Number.parseInt(version, 10) >= oldestNode) return;
+	throw new GuardError(
+		`Node ${version} is too old: this program needs Node ${oldestNode} or newer. Run it as ./docker-dev.sh up, or put node_modules/.bin, which holds one, first on the PATH.`,
+	);
+}
+
+/** @throws LockedError when somebody else changes this stack. */
+export function guardLock(
+	backupDirectory: string,
+	stack: string,
+	token = process.env[lockTokenVariable],
+): void {
+	const file = lockFile(backupDirectory, stack);
+	const holder = lockHolder(file);
+	if (holder && holder.token !== token) throw new LockedError(holder, file);
+}
+
+/** @throws GuardError when the other engine applied the stack last. */
+export function guardEngine(
+	stack: string,
+	directories: Pick<StackDirectories, "state">,
+	engine: EngineName,
+): void {
+	const file = engineRecordFile(directories.state);
+	if (!existsSync(file)) return;
+	const applied = readFileSync(file, "utf8").trim();
+	if (applied === engine) return;
+	throw new GuardError(
+		`stack ${stack} was last applied by the ${applied} engine, and this is the ${engine} one, which knows nothing of its objects; nothing was changed. Go on with the ${applied} engine (./docker-dev.sh --engine ${applied} up), or destroy the stack with it first.`,
+	);
+}
+
+/**
+ * Finds the volumes that this stack owns or adopts, by catalogue key.
+ *
+ * @throws GuardError when a volume of a name that would be used is a stranger's: Docker would mount it silently.
+ */
+export function guardVolumes(
+	identity: StackIdentity,
+	adopt: readonly string[],
+	host: DockerHost,
+): Partial<Record<VolumeKey, string>> {
+	const missing = adopt.filter((name) => !host.volumes.some((volume) => volume.name === name));
+	if (missing.length > 0) {
+		throw new GuardError(
+			`adopt names ${missing.join(", ")}, and there is no such volume on this host; nothing was changed. Correct the name (docker volume ls), or remove it from adopt.`,
+		);
+	}
+	const found: Partial<Record<VolumeKey, string>> = {};
+	for (const { key } of volumeCatalogue) {
+		const name = volumeName(identity, key);
+		const volume = ownVolume(identity, key, host.volumes) ?? adoptedVolume(name, key, adopt, host.volumes);
+		if (volume) {
+			found[key] = volume.name;
+			refuseStrangersAtWork(identity, volume, host);
+			continue;
+		}
+		const stranger = host.volumes.find((candidate) => candidate.name === name);
+		if (stranger) {
+			const whose = stranger.owner ? `belongs to stack ${stranger.owner}` : "was not made by this stack";
+			throw new GuardError(
+				`volume ${name} exists and ${whose}; its data would be taken over, so nothing was changed. To take it over on purpose, add it to adopt in Pulumi.${identity.stack}.yaml; otherwise choose another prefix there.`,
+			);
+		}
+	}
+	return found;
+}
+
+function ownVolume(
+	identity: StackIdentity,
+	key: VolumeKey,
+	volumes: readonly FoundVolume[],
+): FoundVolume | undefined {
+	const own = volumes.filter((volume) => volume.owner === ownerOf(identity.stack) && volume.key === key);
+	const exact = own.find((volume) => volume.name === volumeName(identity, key));
+	if (own.length > 1 && !exact) {
+		const names = own.map((volume) => volume.name).join(" and ");
+		throw new GuardError(
+			`the volumes ${names} both say that they are ${key} of stack ${identity.stack}; nothing was changed. Look into both and remove the one that is not needed (docker volume rm NAME).`,
+		);
+	}
+	return exact ?? own[0];
+}
+
+/** Compose puts a project's name before a volume's: `shop_app-postgres-data` is adopted as postgres-data. */
+function adoptedVolume(
+	name: string,
+	key: VolumeKey,
+	adopt: readonly string[],
+	volumes: readonly FoundVolume[],
+): FoundVolume | undefined {
+	const adopted = adopt.find(
+		(candidate) => candidate === name || new RegExp(`(^|[-_])${key}$`).test(candidate),
+	);
+	return volumes.find((volume) => volume.name === adopted);
+}
+
+/** Two database servers on the same files destroy them. */
+function refuseStrangersAtWork(identity: StackIdentity, volume: FoundVolume, host: DockerHost): void {
+	const user = host.containers.find(
+		({ running, owner, mounts }) =>
+			running && owner !== ownerOf(identity.stack) && mounts.includes(volume.name),
+	);
+	if (!user) return;
+	throw new GuardError(
+		`container ${user.name}, which is not of this stack, is running on volume ${volume.name}; two servers on the same files would destroy them, so nothing was changed. Stop it first: docker stop ${user.name}`,
+	);
+}
+
+/** @throws GuardError when a container of a name that would be used is somebody else's. */
+export function guardContainers(identity: StackIdentity, host: DockerHost): void {
+	for (const service of serviceNames) {
+		const name = containerName(identity, service);
+		const container = host.containers.find((candidate) => candidate.name === name);
+		if (!container || container.owner === ownerOf(identity.stack)) continue;
+		throw new GuardError(
+			`container ${name} exists and is not of stack ${identity.stack}; nothing was changed. Remove or rename it (docker rename ${name} NEW-NAME), or choose another prefix in Pulumi.${identity.stack}.yaml.`,
+		);
+	}
+}
+
+/**
+ * Checks that the port is free or already this stack's. Only where Docker runs on this very host.
+ *
+ * @throws GuardError when something else listens there.
+ */
+export async function guardPort(
+	identity: StackIdentity,
+	{ bindAddress, port }: Pick<StackSettings, "bindAddress" | "port">,
+	host: DockerHost,
+): Promise<void> {
+	if (/^(ssh|tcp):/.test(process.env.DOCKER_HOST ?? "")) return;
+	const publishes = ({ running, ports }: DockerHost["containers"][number]) =>
+		running && ports.includes(`:${port}->`);
+	const publisher = host.containers.find(publishes);
+	if (publisher?.owner === ownerOf(identity.stack)) return;
+	if (!publisher && (await canListen(bindAddress, port))) return;
+	const who = publisher ? `container ${publisher.name}` : "another program on this host";
+	throw new GuardError(
+		`port ${port} at ${bindAddress} is taken by ${who}; nothing was changed. Stop it, or set another port in Pulumi.${identity.stack}.yaml.`,
+	);
+}
+
+function canListen(host: string, port: number): Promise<boolean> {
+	return new Promise((resolve) => {
+		const server = createServer();
+		// Without the right to a port below 1024 nothing is known: Docker itself may have it.
+		server.once("error", (error: NodeJS.ErrnoException) => resolve(error.code !== "EADDRINUSE"));
+		server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)));
+	});
+}

@@ -1,0 +1,30 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import { labelKeys, type NetworkName, networkName, ownerOf, type StackIdentity } from "./identity.ts";
+
+export interface NetworksArgs {
+	readonly identity: StackIdentity;
+}
+
+/** The stack's networks: `edge` for what a request passes, `data` with no way out for what holds data. */
+export class Networks extends pulumi.ComponentResource {
+	/** Real name of each network. */
+	readonly names: Readonly<Record<NetworkName, pulumi.Output<string>>>;
+
+	constructor(name: string, args: NetworksArgs, opts?: pulumi.ComponentResourceOptions) {
+		super("persistent-stack:docker:Networks", name, {}, opts);
+		const createNetwork = (network: NetworkName, internal: boolean) =>
+			new docker.Network(
+				`${name}-${network}`,
+				{
+					name: networkName(args.identity, network),
+					driver: "bridge",
+					internal,
+					labels: [{ label: labelKeys.owner, value: ownerOf(args.identity.stack) }],
+				},
+				{ parent: this },
+			).name;
+		this.names = { edge: createNetwork("edge", false), data: createNetwork("data", true) };
+		this.registerOutputs({ names: this.names });
+	}
+}

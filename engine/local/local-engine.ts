@@ -1,0 +1,182 @@
+import { existsSync } from "node:fs";
+import type { Engine, EngineEvent, Plan, RunOptions, Step, UpOptions, UpResult } from "../engine.ts";
+import { EngineError } from "../errors.ts";
+import type { StackContext } from "../stack-context.ts";
+import { Deployment, protectedMessage } from "./deployment.ts";
+import { startMonitor } from "./monitor.ts";
+import { readPassphrase } from "./passphrase.ts";
+import { startProgram } from "./program.ts";
+import { providers } from "./providers/index.ts";
+import { State, stateFile } from "./state.ts";
+import { nameOf } from "./urn.ts";
+import { type Properties, plainProperties } from "./values.ts";
+
+/**
+ * Applies the program where Pulumi is not to be had: the same program, against Pulumi's own protocol, with the
+ * Docker API behind it. Covers exactly the resource types of this program.
+ */
+export class LocalEngine implements Engine {
+	readonly name = "local";
+	readonly #context: StackContext;
+
+	constructor(context: StackContext) {
+		this.#context = context;
+	}
+
+	async preview(options: UpOptions = {}): Promise<Plan> {
+		const state = await this.#openState();
+		const drift = options.refresh ? await findDrift(state) : new Map();
+		return (await this.#run(state, { ...options, dryRun: true, drift })).plan;
+	}
+
+	async up(options: UpOptions = {}): Promise<UpResult> {
+		const state = await this.#openState();
+		const drift = options.refresh ? await findDrift(state) : new Map();
+		const planned = await this.#run(state, { ...quiet(options), dryRun: true, drift });
+		await options.approve?.(planned.plan);
+		if (planned.plan.every((step) => step.operation === "same") && state.resources.length > 0) {
+			return { plan: planned.plan, outputs: planned.outputs };
+		}
+		const approved = new Set(planned.plan.map(destructionOf));
+		const permit = (step: Step) => {
+			if (approved.has(destructionOf(step))) return;
+			throw new EngineError(
+				`${step.operation} of ${step.name} was not in the plan; it was left as it is. Run up again.`,
+			);
+		};
+		const done = await this.#run(state, { ...options, dryRun: false, drift, permit });
+		return { plan: done.plan, outputs: done.outputs };
+	}
+
+	async destroy(options: UpOptions = {}): Promise<Plan> {
+		const state = await this.#openState();
+		const guarded = state.resources.filter((resource) => resource.protect);
+		if (guarded.length > 0)
+			throw new EngineError(protectedMessage(guarded.map((resource) => nameOf(resource.urn))));
+		const deploymentOptions = {
+			stack: this.#context.identity.stack,
+			drift: new Map(),
+			onEvent: options.onEvent ?? ignore,
+			signal: options.signal,
+			permit: () => {},
+		};
+		const rehearsal = new Deployment(state, { ...deploymentOptions, dryRun: true });
+		await rehearsal.finish();
+		await options.approve?.(rehearsal.plan);
+		const deployment = new Deployment(state, { ...deploymentOptions, dryRun: false });
+		await deployment.finish();
+		return deployment.plan;
+	}
+
+	async #openState(): Promise<State> {
+		const file = stateFile(this.#context.directories.state);
+		return await State.open(file, readPassphrase(this.#context.project));
+	}
+
+	async #run(
+		state: State,
+		run: RunOptions & {
+			dryRun: boolean;
+			drift: ReadonlyMap<string, Properties | undefined>;
+			permit?: (step: Step) => void;
+		},
+	): Promise<{ plan: Plan; outputs: Properties }> {
+		const onEvent = run.onEvent ?? ignore;
+		const deployment = new Deployment(state, {
+			stack: this.#context.identity.stack,
+			dryRun: run.dryRun,
+			drift: run.drift,
+			onEvent,
+			signal: run.signal,
+			permit: run.permit ?? (() => {}),
+		});
+		const errors: string[] = [];
+		const underWay = new Set<Promise<unknown>>();
+		let fail: (error: unknown) => void = () => {};
+		const failure = new Promise<never>((_resolve, reject) => {
+			fail = reject;
+		});
+		failure.catch(() => {});
+		let failed = false;
+
+		const monitor = await startMonitor({
+			register: (registration) => {
+				// After a failure nothing new is begun: the program waits for an answer until it is ended.
+				if (failed) return new Promise(() => {});
+				const result = deployment.register(registration);
+				underWay.add(result);
+				return result
+					.finally(() => underWay.delete(result))
+					.catch((error) => {
+						failed = true;
+						fail(error);
+						return new Promise(() => {});
+					});
+			},
+			registerOutputs: (urn, outputs) => deployment.registerOutputs(urn, outputs),
+			log: (severity, message) => {
+				if (severity === "error") errors.push(message);
+				else if (severity !== "debug") onEvent({ kind: "message", severity, text: message });
+			},
+		});
+		const lines: string[] = [];
+		const program = startProgram({
+			context: this.#context,
+			address: monitor.address,
+			dryRun: run.dryRun,
+			onLine: (line) => lines.push(line),
+		});
+		const aborted = () => {
+			failed = true;
+			fail(run.signal?.reason);
+		};
+		run.signal?.addEventListener("abort", aborted, { once: true });
+		try {
+			const code = await Promise.race([program.ended, failure]);
+			if (code !== 0) throw new EngineError(programFailure(errors, lines));
+			await deployment.finish();
+			return { plan: deployment.plan, outputs: deployment.outputs };
+		} finally {
+			run.signal?.removeEventListener("abort", aborted);
+			// What is under way comes to its end and is recorded, whatever happens.
+			await Promise.allSettled(underWay);
+			program.kill();
+			monitor.close();
+		}
+	}
+}
+
+function ignore(_event: EngineEvent): void {}
+
+function quiet(options: UpOptions): UpOptions {
+	return { ...options, onEvent: ignore };
+}
+
+/** A deletion and a replacement are what a plan must have named before they may happen. */
+function destructionOf(step: Step): string {
+	return `${step.operation} ${step.urn}`;
+}
+
+/** Compares the state with what really exists. */
+async function findDrift(state: State): Promise<Map<string, Properties | undefined>> {
+	const drift = new Map<string, Properties | undefined>();
+	await Promise.all(
+		state.resources.map(async (resource) => {
+			const provider = providers[resource.type];
+			if (!provider || resource.delete) return;
+			const found = await provider.read(resource.id ?? "", plainProperties(resource.outputs));
+			if (!found) drift.set(resource.urn, undefined);
+			else if (found.drift) drift.set(resource.urn, found.drift);
+		}),
+	);
+	return drift;
+}
+
+function programFailure(errors: readonly string[], lines: readonly string[]): string {
+	return (errors.length > 0 ? errors : lines).join("\n").trim() || "the program ended without saying why";
+}
+
+/** Whether the local engine holds anything of a stack. */
+export function hasLocalState(stateDirectory: string): boolean {
+	return existsSync(stateFile(stateDirectory));
+}

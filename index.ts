@@ -1,0 +1,44 @@
+/** The Pulumi program: reads the settings of the stack, checks the host, declares one stack component. */
+import * as pulumi from "@pulumi/pulumi";
+import { readImageRecord, resolveBaseImages } from "./components/base-images.ts";
+import { stackDirectories } from "./components/directories.ts";
+import { readDockerHost } from "./components/docker-host.ts";
+import { engineInUse } from "./components/engine-record.ts";
+import {
+	guardContainers,
+	guardEngine,
+	guardLock,
+	guardNode,
+	guardPort,
+	guardVolumes,
+} from "./components/guards.ts";
+import { PersistentStack } from "./components/persistent-stack.ts";
+import { parseSettings } from "./components/settings.ts";
+
+guardNode(process.versions.node);
+
+const stackName = pulumi.getStack();
+const engine = engineInUse();
+const settings = parseSettings(stackName, pulumi.runtime.allConfig());
+const identity = { stack: stackName, prefix: settings.prefix };
+const directories = stackDirectories(pulumi.getRootDirectory(), stackName, settings);
+
+guardLock(directories.backups, stackName);
+guardEngine(stackName, directories, engine);
+const host = await readDockerHost();
+guardContainers(identity, host);
+await guardPort(identity, settings, host);
+const existingVolumes = guardVolumes(identity, settings.adopt, host);
+
+const stack = new PersistentStack("stack", {
+	identity,
+	settings,
+	directories,
+	engine,
+	existingVolumes,
+	platform: host.platform,
+	baseImages: resolveBaseImages(settings, readImageRecord(directories.state)),
+});
+
+export const url = stack.url;
+export const volumes = stack.volumes;
