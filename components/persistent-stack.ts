@@ -13,7 +13,7 @@ import type { StackIdentity } from "./identity.ts";
 import { Images } from "./images.ts";
 import { Migrations } from "./migrations.ts";
 import { Networks } from "./networks.ts";
-import { Proxy } from "./proxy.ts";
+import { ReverseProxy } from "./proxy.ts";
 import { Secrets } from "./secrets.ts";
 import type { StackSettings } from "./settings.ts";
 import { SmokeCheck } from "./smoke-check.ts";
@@ -159,7 +159,7 @@ export class PersistentStack extends pulumi.ComponentResource {
 			},
 			child([host]),
 		);
-		const proxy = new Proxy(
+		const proxy = new ReverseProxy(
 			`${name}-proxy`,
 			{
 				identity,

@@ -29,7 +29,7 @@ export interface ProxyArgs {
  * nginx: the only published port. Its configuration is part of the declaration, so a preview shows what
  * changes in it. The master runs as root with three capabilities, as its log files need; workers do not.
  */
-export class Proxy extends pulumi.ComponentResource {
+export class ReverseProxy extends pulumi.ComponentResource {
 	readonly service: ServiceContainer;
 
 	constructor(name: string, args: ProxyArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -61,13 +61,7 @@ export class Proxy extends pulumi.ComponentResource {
 				mounts: [
 					readOnlyVolume(args.mediaVolume, "/srv/media"),
 					readOnlyVolume(args.staticVolume, "/srv/static"),
-					{
-						type: "volume",
-						source: args.logVolume,
-						target: volumeEntry("proxy-logs").mountPath,
-						// The image links its logs to stdout; copied into the volume, nothing would ever reach it.
-						volumeOptions: { noCopy: true },
-					},
+					{ type: "volume", source: args.logVolume, target: volumeEntry("proxy-logs").mountPath },
 				],
 				tmpfs: { "/tmp": "mode=1777" },
 				ports: [{ internal: proxyPort, external: args.port, ip: args.bindAddress, protocol: "tcp" }],

@@ -123,9 +123,14 @@ function containerArgs(args: ServiceContainerArgs): docker.ContainerArgs {
 function healthcheckArgs(check: Healthcheck): docker.types.input.ContainerHealthcheck {
 	return {
 		tests: check.test.slice(),
-		interval: `${check.intervalSeconds ?? 5}s`,
-		timeout: `${check.timeoutSeconds ?? 5}s`,
-		startPeriod: `${check.startPeriodSeconds ?? 30}s`,
+		interval: duration(check.intervalSeconds ?? 5),
+		timeout: duration(check.timeoutSeconds ?? 5),
+		startPeriod: duration(check.startPeriodSeconds ?? 30),
 		retries: check.retries ?? 6,
 	};
+}
+
+/** Seconds as the provider reads them back, `1m30s`: any other form is a difference in every preview. */
+function duration(seconds: number): string {
+	return seconds < 60 ? `${seconds}s` : `${Math.floor(seconds / 60)}m${seconds % 60}s`;
 }

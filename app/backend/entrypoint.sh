@@ -35,6 +35,10 @@ fi
 
 refresh_static
 
+if [ ! -w /app/media ]; then
+	echo "WARNING: /app/media is not writable by user id $(id -u); uploads will fail" >&2
+fi
+
 # A wrong setting ends the container with one line, instead of a traceback from every worker.
 if [ "${1:-}" = gunicorn ]; then
 	python3 manage.py check

@@ -22,7 +22,9 @@ stage() {
 	fi
 	echo "package-lock.json is not the one this image was built with; running npm ci"
 	cp /app/package.json /app/package-lock.json "$staging/"
-	npm ci --prefix "$staging" --ignore-scripts
+	# Few retries: without a network the message below should not take minutes.
+	npm ci --prefix "$staging" --ignore-scripts --no-audit --no-fund --no-update-notifier \
+		--fetch-retries 1 --fetch-retry-mintimeout 2000
 }
 
 # The mount itself cannot be renamed, so its entries are exchanged; without its stamp

@@ -2,6 +2,12 @@
 set -eu
 printf '%s' "$NGINX_CONF" >/tmp/nginx.conf
 
+# The image links its logs to stdout, and an empty volume is filled with the image's files: nothing would ever
+# reach the volume. (The provider can ask Docker not to copy only from API 1.45 on.)
+for log in /var/log/nginx/access.log /var/log/nginx/error.log; do
+	[ ! -L "$log" ] || rm "$log"
+done
+
 rotate() {
 	[ -f "$1" ] && [ "$(stat -c %s "$1")" -ge 10485760 ] || return 0
 	for generation in 4 3 2 1; do

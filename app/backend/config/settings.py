@@ -2,7 +2,7 @@
 
 from config.environment import read_flag, read_list, read_secret, read_text
 from config.logs import logging_config
-from config.static_settings import BASE_DIR, INSTALLED_APPS, STATIC_ROOT, STATIC_URL  # noqa: F401
+from config.static_settings import BASE_DIR, INSTALLED_APPS, STATIC_ROOT, STATIC_URL  # noqa: F401 - settings too
 
 DEBUG = read_flag("DJANGO_DEBUG")
 SECRET_KEY = read_secret("DJANGO_SECRET_KEY_FILE", "/run/secrets/django_secret_key")

@@ -1,3 +1,4 @@
+import logging
 from copy import deepcopy
 from tempfile import TemporaryDirectory
 
@@ -11,11 +12,13 @@ class IsolatedTestRunner(DiscoverRunner):
     """Tests against the stack's own PostgreSQL and Redis without touching what is in them.
 
     Django already creates a database of its own for tests. Uploads go to a temporary
-    directory, the cache and the sessions to a Redis database that is emptied afterwards.
+    directory, the cache and the sessions to a Redis database that is emptied afterwards,
+    and nothing is logged, since the log file is the live one.
     """
 
     def setup_test_environment(self, **kwargs):
         super().setup_test_environment(**kwargs)
+        logging.getLogger().handlers = [logging.NullHandler()]
         caches = deepcopy(settings.CACHES)
         caches["default"]["LOCATION"] = f"{settings.REDIS_ADDRESS}/1"
         self.media = TemporaryDirectory()

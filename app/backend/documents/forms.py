@@ -29,7 +29,10 @@ class DocumentForm(forms.ModelForm):
     file = forms.FileField(
         # The model's 255 characters less the folder that upload_path puts in front.
         max_length=200,
-        validators=[FileExtensionValidator(ALLOWED_EXTENSIONS), validate_size],
+        validators=[
+            FileExtensionValidator(ALLOWED_EXTENSIONS, "“%(extension)s” files are not accepted."),
+            validate_size,
+        ],
     )
 
     class Meta:

@@ -9,14 +9,13 @@ def upload_path(_document, filename):
     """A folder of its own for every upload.
 
     nginx serves media without asking who is there, so the address must not be guessable.
+    Names that begin with a dot are hidden by nginx; uploads have none.
     """
-    return f"documents/{uuid4()}/{filename}"
+    return f"documents/{uuid4()}/{filename.lstrip('.')}"
 
 
 class Document(models.Model):
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="documents"
-    )
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="documents")
     title = models.CharField(max_length=200)
     file = models.FileField(upload_to=upload_path, max_length=255)
     uploaded_at = models.DateTimeField(auto_now_add=True)

@@ -10,7 +10,7 @@ export function LoginForm({ onLogin }: { onLogin: (user: User | null) => void })
 	return (
 		<section className="panel login" aria-labelledby="login-heading">
 			<h2 id="login-heading">Sign in</h2>
-			<p className="hint">Your documents are waiting, where you left them.</p>
+			<p className="hint">Your documents are where you left them.</p>
 			<form
 				onSubmit={(event) => {
 					event.preventDefault();

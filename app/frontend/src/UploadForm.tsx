@@ -12,7 +12,15 @@ interface UploadFormProps {
 export function UploadForm({ onUploaded, onSessionLost }: UploadFormProps) {
 	const form = useRef<HTMLFormElement>(null);
 	const [title, setTitle] = useState("");
+	/** The title taken from the chosen file: another file may replace it, typed words stay. */
+	const suggestion = useRef("");
 	const [done, setDone] = useState("");
+
+	function suggestTitle(next: string) {
+		const former = suggestion.current;
+		suggestion.current = next;
+		setTitle((shown) => (shown === former ? next : shown));
+	}
 
 	const upload = useAction(async (file: File) => {
 		setDone("");
@@ -21,6 +29,7 @@ export function UploadForm({ onUploaded, onSessionLost }: UploadFormProps) {
 			onUploaded(added);
 			setDone(`“${added.title}” is uploaded.`);
 			form.current?.reset();
+			suggestion.current = "";
 			setTitle("");
 		} catch (error) {
 			if (error instanceof ApiError && error.status === 401) return onSessionLost();
@@ -46,7 +55,7 @@ export function UploadForm({ onUploaded, onSessionLost }: UploadFormProps) {
 						required
 						onChange={(event) => {
 							const chosen = event.currentTarget.files?.[0];
-							if (chosen) setTitle((typed) => typed || titleFor(chosen.name));
+							if (chosen) suggestTitle(titleFor(chosen.name));
 						}}
 					/>
 				</label>

@@ -18,7 +18,6 @@ export interface ContainerInputs {
 		source?: string;
 		target: string;
 		readOnly?: boolean;
-		volumeOptions?: { noCopy?: boolean };
 	}[];
 	tmpfs?: Record<string, string>;
 	uploads?: { file: string; content: string; permissions?: string }[];
@@ -74,28 +73,24 @@ export function containerOptions(inputs: ContainerInputs): Docker.ContainerCreat
 		StopTimeout: inputs.stopTimeout,
 		HostConfig: {
 			NetworkMode: inputs.networkMode,
-			PortBindings: Object.fromEntries(
-				ports.map((port) => [
-					portKey(port),
-					[{ HostIp: port.ip ?? "0.0.0.0", HostPort: String(port.external ?? "") }],
-				]),
-			),
+			PortBindings:
+				ports.length === 0
+					? undefined
+					: Object.fromEntries(
+							ports.map((port) => [
+								portKey(port),
+								[{ HostIp: port.ip ?? "0.0.0.0", HostPort: String(port.external ?? "") }],
+							]),
+						),
 			Mounts: (inputs.mounts ?? []).map((mount) => ({
 				Type: mount.type,
 				Source: mount.source ?? "",
 				Target: mount.target,
 				ReadOnly: mount.readOnly ?? false,
-				...(mount.volumeOptions && {
-					VolumeOptions: {
-						NoCopy: mount.volumeOptions.noCopy ?? false,
-						Labels: {},
-						DriverConfig: { Name: "", Options: {} },
-					},
-				}),
 			})),
 			Tmpfs: inputs.tmpfs,
 			ReadonlyRootfs: inputs.readOnly ?? false,
-			CapAdd: inputs.capabilities?.adds ?? [],
+			CapAdd: inputs.capabilities?.adds,
 			CapDrop: inputs.capabilities?.drops ?? [],
 			SecurityOpt: inputs.securityOpts,
 			Init: inputs.init ?? false,
@@ -109,7 +104,8 @@ export function containerOptions(inputs: ContainerInputs): Docker.ContainerCreat
 	};
 }
 
-/** Seconds such as `5s`, the one unit that this program writes, as Docker's nanoseconds. */
+/** A duration such as `5s` or `1m30s` as Docker's nanoseconds. */
 function nanoseconds(duration: string | undefined): number {
-	return duration === undefined ? 0 : Number.parseInt(duration, 10) * 1_000_000_000;
+	const [, minutes = "0", seconds = "0"] = /^(?:(\d+)m)?(?:(\d+)s)?$/.exec(duration ?? "") ?? [];
+	return (Number(minutes) * 60 + Number(seconds)) * 1_000_000_000;
 }

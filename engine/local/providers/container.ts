@@ -93,7 +93,7 @@ async function connectNetworks(container: Docker.Container, spec: ContainerInput
 	for (const { name, aliases } of spec.networksAdvanced) {
 		await docker.getNetwork(name).connect({
 			Container: container.id,
-			EndpointConfig: { Aliases: aliases, IPAMConfig: {} },
+			EndpointConfig: { Aliases: aliases, IPAMConfig: {}, DriverOpts: {} },
 		});
 	}
 }
@@ -108,7 +108,9 @@ async function uploadFiles(container: Docker.Container, { uploads }: ContainerIn
 		);
 	}
 	archive.finalize();
-	await container.putArchive(Buffer.concat(await Array.fromAsync(archive)), { path: "/" });
+	await container.putArchive(Buffer.concat(await Array.fromAsync(archive as AsyncIterable<Buffer>)), {
+		path: "/",
+	});
 }
 
 async function startAndWait(

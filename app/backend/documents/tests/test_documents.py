@@ -1,7 +1,9 @@
 from pathlib import Path
+from unittest.mock import patch
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import TestCase, override_settings
 
@@ -61,7 +63,7 @@ class DocumentTests(TestCase):
     def test_files_a_browser_would_execute_are_refused(self):
         for name in ("page.html", "drawing.svg", "script.js"):
             with self.subTest(name=name):
-                self.assert_refused(self.upload(name), "file", "not allowed")
+                self.assert_refused(self.upload(name), "file", "not accepted")
 
     def test_an_empty_file_is_refused(self):
         self.assert_refused(self.upload(content=b""), "file", "empty")
@@ -77,3 +79,14 @@ class DocumentTests(TestCase):
         document = self.upload("../../escape.txt").json()["document"]
         self.assertEqual(document["filename"], "escape.txt")
         self.assertTrue(document["url"].startswith("/media/documents/"))
+
+    def test_a_hidden_name_is_made_visible(self):
+        self.assertEqual(self.upload(".notes.txt").json()["document"]["filename"], "notes.txt")
+
+    def test_a_full_disk_is_an_error_in_json_and_leaves_no_record(self):
+        with patch.object(default_storage, "save", side_effect=OSError(28, "No space left")):
+            with self.assertLogs("documents", "ERROR"):
+                response = self.upload()
+        self.assertEqual(response.status_code, 507)
+        self.assertIn("could not store", response.json()["error"])
+        self.assertFalse(Document.objects.exists())

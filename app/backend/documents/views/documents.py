@@ -1,5 +1,6 @@
 import logging
 
+from django.db import transaction
 from django.http import JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -36,6 +37,11 @@ def upload(request):
     if not form.is_valid():
         return form_error("The document was not uploaded.", form)
     form.instance.owner = request.user
-    document = form.save()
+    try:
+        with transaction.atomic():
+            document = form.save()
+    except OSError:
+        logger.exception("An upload of user %d could not be stored", request.user.id)
+        return json_error("The server could not store the file. Nothing was changed.", 507)
     logger.info("Document %d uploaded by user %d", document.id, request.user.id)
     return JsonResponse({"document": document_json(document)}, status=201)

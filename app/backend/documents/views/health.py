@@ -35,10 +35,9 @@ def healthz(_request):
         try:
             check()
             report[part] = "ok"
-        except Exception as error:  # noqa: BLE001 - whatever a driver raises means: not healthy
+        # Whatever a driver raises means: not healthy.
+        except Exception as error:
             logger.warning("%s is not healthy: %s", part, error)
             report[part] = "error"
     healthy = all(state == "ok" for state in report.values())
-    return JsonResponse(
-        {"status": "ok" if healthy else "error", **report}, status=200 if healthy else 503
-    )
+    return JsonResponse({"status": "ok" if healthy else "error", **report}, status=200 if healthy else 503)
