@@ -5,6 +5,7 @@ import { Cache } from "./cache.ts";
 import type { VolumeKey } from "./catalogue.ts";
 import { DataVolumes } from "./data-volumes.ts";
 import { Database } from "./database.ts";
+import { DestroyGuard } from "./destroy-guard.ts";
 import { hostDirectories, type StackDirectories } from "./directories.ts";
 import { type EngineName, EngineRecord } from "./engine-record.ts";
 import { Frontend, frontendAddress } from "./frontend.ts";
@@ -177,7 +178,7 @@ export class PersistentStack extends pulumi.ComponentResource {
 			},
 			child(),
 		);
-		new SmokeCheck(
+		const smokeCheck = new SmokeCheck(
 			`${name}-smoke`,
 			{
 				identity,
@@ -185,6 +186,12 @@ export class PersistentStack extends pulumi.ComponentResource {
 				images: [images.ids.backend, images.ids.frontend, images.ids.nginx],
 			},
 			child([backend, frontend, proxy]),
+		);
+		// It must depend on whatever depends on nothing else: the smoke check is that for the whole stack.
+		new DestroyGuard(
+			`${name}-destroy-guard`,
+			{ stack: identity.stack, removalPolicy: settings.removalPolicy },
+			child([smokeCheck]),
 		);
 
 		this.url = applicationUrl(settings);

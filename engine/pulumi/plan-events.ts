@@ -26,6 +26,12 @@ export function stepOf(metadata: StepEventMetadata): Step | undefined {
 	};
 }
 
+/** The step that an event ends. A replacement ends when the new object is made, not when it is announced. */
+export function finishedStep(metadata: StepEventMetadata): Step | undefined {
+	if (metadata.op === "replace") return undefined;
+	return stepOf(metadata.op === "create-replacement" ? { ...metadata, op: "replace" } : metadata);
+}
+
 function differencesOf(metadata: StepEventMetadata): Difference[] {
 	const before = metadata.old?.inputs ?? {};
 	const after = metadata.new?.inputs ?? {};
@@ -48,7 +54,8 @@ function topLevel(path: string): string {
 /** Pulumi sends secrets as `[secret]` and what is not known yet as a sentinel. */
 function printable(value: unknown): string | undefined {
 	if (value === undefined || value === null) return undefined;
-	const text = typeof value === "string" ? value : JSON.stringify(value);
+	const withoutMarks = (key: string, item: unknown) => (key === "__defaults" ? undefined : item);
+	const text = typeof value === "string" ? value : JSON.stringify(value, withoutMarks);
 	return text.replaceAll("04da6b54-80e4-46f7-96ec-b56ff0331ba9", "[unknown]");
 }
 

@@ -7,7 +7,7 @@ import type { Engine, Plan, RunOptions, Step, UpOptions, UpResult } from "../eng
 import { EngineError } from "../errors.ts";
 import { passphraseFile, readPassphrase } from "../local/passphrase.ts";
 import type { StackContext } from "../stack-context.ts";
-import { diagnosticText, stepOf } from "./plan-events.ts";
+import { diagnosticText, finishedStep, stepOf } from "./plan-events.ts";
 
 /** Whether there is a `pulumi` on the PATH. */
 export function isPulumiInstalled(): boolean {
@@ -107,7 +107,9 @@ class Run {
 			return await command;
 		} catch (error) {
 			this.#options.signal?.throwIfAborted();
-			const text = this.#errors.join("\n") || (error as Error).message;
+			// After a failure Pulumi also lists every step of the plan that it did not get to.
+			const causes = this.#errors.filter((text) => !text.startsWith("expected resource operations"));
+			const text = causes.join("\n") || (error as Error).message;
 			throw new EngineError(text, { cause: error });
 		}
 	}
@@ -128,13 +130,10 @@ class Run {
 			this.#started.set(before.urn, Date.now());
 			if (before.operation !== "same") report({ kind: "started", step: before });
 		}
-		const after = event.resOutputsEvent && stepOf(event.resOutputsEvent.metadata);
+		const after = event.resOutputsEvent && finishedStep(event.resOutputsEvent.metadata);
 		if (after && after.operation !== "same") {
-			report({
-				kind: "finished",
-				step: after,
-				seconds: (Date.now() - (this.#started.get(after.urn) ?? Date.now())) / 1000,
-			});
+			const seconds = (Date.now() - (this.#started.get(after.urn) ?? Date.now())) / 1000;
+			report({ kind: "finished", step: after, seconds });
 		}
 		const failed = event.resOpFailedEvent && stepOf(event.resOpFailedEvent.metadata);
 		if (failed) report({ kind: "failed", step: failed, message: this.#errors.at(-1) ?? "" });
