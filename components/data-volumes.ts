@@ -1,13 +1,15 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { isPrecious, type VolumeEntry, type VolumeKey, volumeCatalogue } from "./catalogue.ts";
-import { labelKeys, ownerOf, type StackIdentity, volumeName } from "./identity.ts";
+import { labelKeys, labelList, ownerOf, type StackIdentity, volumeName } from "./identity.ts";
 import type { StackSettings } from "./settings.ts";
 
 export interface DataVolumesArgs {
 	readonly identity: StackIdentity;
 	/** What a destroy does to critical and important volumes. */
 	readonly removalPolicy: StackSettings["removalPolicy"];
+	/** Extra labels, key to value, for volumes that are made now. */
+	readonly labels: Readonly<Record<string, string>>;
 	/** Names of volumes that this stack already owns, by catalogue key; they keep their names. */
 	readonly existing?: Partial<Record<VolumeKey, string>>;
 }
@@ -30,10 +32,11 @@ export class DataVolumes extends pulumi.ComponentResource {
 				{
 					name: args.existing?.[entry.key] ?? volumeName(args.identity, entry.key),
 					driver: "local",
-					labels: [
-						{ label: labelKeys.owner, value: ownerOf(args.identity.stack) },
-						{ label: labelKeys.volume, value: entry.key },
-					],
+					labels: labelList({
+						[labelKeys.owner]: ownerOf(args.identity.stack),
+						[labelKeys.volume]: entry.key,
+						...args.labels,
+					}),
 				},
 				{ parent: this, ...removalOptions(entry, args.removalPolicy) },
 			);

@@ -9,13 +9,12 @@ import { serviceNames, type VolumeKey, volumeCatalogue } from "./catalogue.ts";
 import type { StackDirectories } from "./directories.ts";
 import type { DockerHost, FoundVolume } from "./docker-host.ts";
 import { type EngineName, engineRecordFile } from "./engine-record.ts";
+import { GuardError } from "./guard-error.ts";
 import { containerName, ownerOf, type StackIdentity, volumeName } from "./identity.ts";
-import { RunError } from "./run-error.ts";
+import { findVolumes } from "./own-volumes.ts";
 import type { StackSettings } from "./settings.ts";
 
-export class GuardError extends RunError {
-	override readonly name = "GuardError";
-}
+export { GuardError };
 
 /** Oldest Node that runs the program's TypeScript natively and that the Pulumi SDK accepts. */
 const oldestNode = 24;
@@ -70,10 +69,11 @@ export function guardVolumes(
 			`adopt names ${missing.join(", ")}, and there is no such volume on this host; nothing was changed. Correct the name (docker volume ls), or remove it from adopt.`,
 		);
 	}
+	const own = findVolumes(identity, adopt, host.volumes);
 	const found: Partial<Record<VolumeKey, string>> = {};
 	for (const { key } of volumeCatalogue) {
 		const name = volumeName(identity, key);
-		const volume = ownVolume(identity, key, host.volumes) ?? adoptedVolume(name, key, adopt, host.volumes);
+		const volume = own[key];
 		if (volume) {
 			found[key] = volume.name;
 			refuseStrangersAtWork(identity, volume, host);
@@ -88,35 +88,6 @@ export function guardVolumes(
 		}
 	}
 	return found;
-}
-
-function ownVolume(
-	identity: StackIdentity,
-	key: VolumeKey,
-	volumes: readonly FoundVolume[],
-): FoundVolume | undefined {
-	const own = volumes.filter((volume) => volume.owner === ownerOf(identity.stack) && volume.key === key);
-	const exact = own.find((volume) => volume.name === volumeName(identity, key));
-	if (own.length > 1 && !exact) {
-		const names = own.map((volume) => volume.name).join(" and ");
-		throw new GuardError(
-			`the volumes ${names} both say that they are ${key} of stack ${identity.stack}; nothing was changed. Look into both and remove the one that is not needed (docker volume rm NAME).`,
-		);
-	}
-	return exact ?? own[0];
-}
-
-/** Compose puts a project's name before a volume's: `shop_app-postgres-data` is adopted as postgres-data. */
-function adoptedVolume(
-	name: string,
-	key: VolumeKey,
-	adopt: readonly string[],
-	volumes: readonly FoundVolume[],
-): FoundVolume | undefined {
-	const adopted = adopt.find(
-		(candidate) => candidate === name || new RegExp(`(^|[-_])${key}$`).test(candidate),
-	);
-	return volumes.find((volume) => volume.name === adopted);
 }
 
 /** Two database servers on the same files destroy them. */

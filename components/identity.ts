@@ -43,3 +43,8 @@ export function volumeName(identity: StackIdentity, key: VolumeKey): string {
 export function networkName(identity: StackIdentity, name: NetworkName): string {
 	return `${identity.prefix}-${name}`;
 }
+
+/** Labels as the Docker provider takes them. */
+export function labelList(labels: Readonly<Record<string, string>>): { label: string; value: string }[] {
+	return Object.entries(labels).map(([label, value]) => ({ label, value }));
+}

@@ -1,9 +1,18 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { labelKeys, type NetworkName, networkName, ownerOf, type StackIdentity } from "./identity.ts";
+import {
+	labelKeys,
+	labelList,
+	type NetworkName,
+	networkName,
+	ownerOf,
+	type StackIdentity,
+} from "./identity.ts";
 
 export interface NetworksArgs {
 	readonly identity: StackIdentity;
+	/** Extra labels, key to value. */
+	readonly labels: Readonly<Record<string, string>>;
 }
 
 /** The stack's networks: `edge` for what a request passes, `data` with no way out for what holds data. */
@@ -20,9 +29,10 @@ export class Networks extends pulumi.ComponentResource {
 					name: networkName(args.identity, network),
 					driver: "bridge",
 					internal,
-					labels: [{ label: labelKeys.owner, value: ownerOf(args.identity.stack) }],
+					labels: labelList({ [labelKeys.owner]: ownerOf(args.identity.stack), ...args.labels }),
 				},
-				{ parent: this },
+				// A network is replaced by taking every container off it: not for a label.
+				{ parent: this, ignoreChanges: ["labels"] },
 			).name;
 		this.names = { edge: createNetwork("edge", false), data: createNetwork("data", true) };
 		this.registerOutputs({ names: this.names });

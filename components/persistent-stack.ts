@@ -55,10 +55,10 @@ export class PersistentStack extends pulumi.ComponentResource {
 		);
 		const volumes = new DataVolumes(
 			`${name}-volumes`,
-			{ identity, removalPolicy: settings.removalPolicy, existing: args.existingVolumes },
+			{ identity, labels, removalPolicy: settings.removalPolicy, existing: args.existingVolumes },
 			child([record]),
 		);
-		const networks = new Networks(`${name}-networks`, { identity }, child([record]));
+		const networks = new Networks(`${name}-networks`, { identity, labels }, child([record]));
 		const secrets = new Secrets(`${name}-secrets`, child());
 		const images = new Images(
 			`${name}-images`,

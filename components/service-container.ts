@@ -1,7 +1,14 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { ServiceName } from "./catalogue.ts";
-import { containerName, labelKeys, type NetworkName, ownerOf, type StackIdentity } from "./identity.ts";
+import {
+	containerName,
+	labelKeys,
+	labelList,
+	type NetworkName,
+	ownerOf,
+	type StackIdentity,
+} from "./identity.ts";
 
 /** Times of a healthcheck, in seconds, and its command. */
 export interface Healthcheck {
@@ -83,11 +90,11 @@ function containerArgs(args: ServiceContainerArgs): docker.ContainerArgs {
 		user: args.user,
 		command: args.command?.slice(),
 		envs: Object.entries(args.environment ?? {}).map(([key, value]) => pulumi.interpolate`${key}=${value}`),
-		labels: Object.entries({
+		labels: labelList({
 			[labelKeys.owner]: ownerOf(args.identity.stack),
 			[labelKeys.service]: args.service,
 			...args.labels,
-		}).map(([label, value]) => ({ label, value })),
+		}),
 		networkMode: "bridge",
 		networksAdvanced: Object.values(args.networks).map((network) => ({
 			name: network,

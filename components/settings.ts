@@ -45,10 +45,10 @@ const memory = (service: string, byDefault: number) =>
 	});
 
 const imagePattern = /^$|^[a-z0-9][\w./:@-]*$/;
-const image = (description: string) =>
+const image = (description: string, whenEmpty = "as imageSource says") =>
 	define<string>({
 		type: "string",
-		description: `${description} Empty: as imageSource says.`,
+		description: `${description} Empty: ${whenEmpty}.`,
 		default: "",
 		schema: z.string().regex(imagePattern),
 		fix: "write an image name such as registry/name:tag, or leave it empty",
@@ -123,7 +123,8 @@ export const settingDefinitions = {
 	}),
 	labels: define<string[]>({
 		type: "array",
-		description: "Further labels of the containers, name=value; volumes keep the labels they were made with.",
+		description:
+			"Further labels of containers, volumes and networks, name=value; volumes and networks keep those they were made with.",
 		default: [],
 		schema: z.array(z.string().regex(/^(?!persistent-stack\.)[a-z0-9][a-z0-9._/-]*=.*$/)),
 		fix: 'write a list of name=value, such as ["team=billing"]; names of persistent-stack.* are taken',
@@ -141,7 +142,7 @@ export const settingDefinitions = {
 	proxyImage: image("Image of nginx."),
 	pythonImage: image("Base image of the sample backend."),
 	nodeImage: image("Base image of the sample frontend."),
-	backendImage: image("Image of your own backend; nothing is built then."),
+	backendImage: image("Image of your own backend.", "it is built from backendContext"),
 	backendContext: path("Build context of the backend.", "app/backend"),
 	backendDockerfile: path("Dockerfile of the backend.", "images/backend/Dockerfile"),
 	backendMigrateCommand: define<string>({
@@ -167,7 +168,7 @@ export const settingDefinitions = {
 		schema: z.array(z.string().regex(/^[A-Za-z_]\w*=.*$/s)),
 		fix: 'write a list of NAME=value, such as ["FEATURE_X=1"]',
 	}),
-	frontendImage: image("Image of your own frontend; nothing is built then."),
+	frontendImage: image("Image of your own frontend.", "it is built from frontendContext"),
 	frontendContext: path("Build context of the frontend.", "app/frontend"),
 	frontendDockerfile: path("Dockerfile of the frontend.", "images/frontend/Dockerfile"),
 	dbMemoryMb: memory("db", 1024),

@@ -30,8 +30,9 @@ if [ "$(id -u)" = "0" ]; then
 	# Only what is not ours yet: touching every file of a large volume on each start costs minutes.
 	find "$PGDATA" \! -user postgres -exec chown postgres '{}' +
 	find /var/run/postgresql \! -user postgres -exec chown postgres '{}' +
-	chmod 0700 "$PGDATA"
-	chmod 3775 /var/run/postgresql
+	# Root without the capability may not; the server says so itself if it matters.
+	chmod 0700 "$PGDATA" || true
+	chmod 3775 /var/run/postgresql || true
 	if [ -n "${POSTGRES_INITDB_WALDIR:-}" ]; then
 		mkdir -p "$POSTGRES_INITDB_WALDIR"
 		find "$POSTGRES_INITDB_WALDIR" \! -user postgres -exec chown postgres '{}' +

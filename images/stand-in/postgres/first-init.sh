@@ -80,7 +80,7 @@ export PGDATA="$staging"
 waldir=()
 [ -z "${POSTGRES_INITDB_WALDIR:-}" ] || waldir=(--waldir "$POSTGRES_INITDB_WALDIR")
 # POSTGRES_INITDB_ARGS is split as the shell splits words: that is its contract.
-eval 'initdb --username="$POSTGRES_USER" --pwfile=<(printf "%s\n" "$POSTGRES_PASSWORD") "${waldir[@]}" '"$POSTGRES_INITDB_ARGS"' --pgdata="$PGDATA"'
+eval 'initdb --no-instructions --username="$POSTGRES_USER" --pwfile=<(printf "%s\n" "$POSTGRES_PASSWORD") "${waldir[@]}" '"$POSTGRES_INITDB_ARGS"' --pgdata="$PGDATA"'
 printf '\nhost all all all %s\n' "${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}" >>"$PGDATA/pg_hba.conf"
 
 # A server for this script only: no TCP, so that no client takes it for the real one.
