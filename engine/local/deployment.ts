@@ -9,7 +9,7 @@ import { findDifferences, withUnknown } from "./differences.ts";
 import type { Registration, RegistrationResult } from "./monitor.ts";
 import type { Provider, ProviderContext } from "./provider.ts";
 import { providers } from "./providers/index.ts";
-import type { Resource, State } from "./state.ts";
+import { isDifferent, type Resource, type State } from "./state.ts";
 import { makeUrn, nameOf, stackType } from "./urn.ts";
 import {
 	canonical,
@@ -31,6 +31,8 @@ export interface DeploymentOptions {
 	readonly signal: AbortSignal | undefined;
 	/** Called before an object is deleted or replaced; throws to prevent it. */
 	readonly permit: (step: Step) => void;
+	/** Providers by resource type. @default those of this program */
+	readonly providers?: Readonly<Record<string, Provider>>;
 }
 
 /** What becomes of one object: the step, and what it takes to carry it out. */
@@ -46,6 +48,9 @@ interface Decision {
 export class Deployment {
 	readonly plan: Step[] = [];
 	outputs: Properties = {};
+	/** Whether something is to be recorded that changes no object, such as the protection of a volume. */
+	changesRecords = false;
+	readonly #providers: Readonly<Record<string, Provider>>;
 	readonly #state: State;
 	readonly #options: DeploymentOptions;
 	readonly #seen = new Set<string>();
@@ -56,6 +61,7 @@ export class Deployment {
 	constructor(state: State, options: DeploymentOptions) {
 		this.#state = state;
 		this.#options = options;
+		this.#providers = options.providers ?? providers;
 	}
 
 	/** Brings about one declared resource. */
@@ -68,7 +74,11 @@ export class Deployment {
 		const provider = this.#providerOf(registration);
 		const decision = await this.#decide(urn, registration, provider);
 		this.plan.push(decision.step);
-		if (this.#options.dryRun) return { urn, id: decision.old?.id, outputs: foreseen(decision) };
+		this.#noteChange(decision.resource);
+		if (this.#options.dryRun) {
+			this.#foreseeCascade(decision);
+			return { urn, id: decision.old?.id, outputs: foreseen(decision) };
+		}
 		const applied = await this.#apply(decision);
 		return { urn, id: applied.id, outputs: applied.outputs };
 	}
@@ -91,9 +101,10 @@ export class Deployment {
 
 	/** Deletes one resource, or forgets it where its object is to stay. */
 	async #delete(resource: Resource): Promise<void> {
-		const provider = resource.custom ? providers[resource.type] : undefined;
+		const provider = resource.custom ? this.#providers[resource.type] : undefined;
 		if (!provider) {
-			if (!this.#options.dryRun) this.#state.remove(resource);
+			if (this.#options.dryRun) this.changesRecords = true;
+			else this.#state.remove(resource);
 			return;
 		}
 		const step = makeStep(resource.retainOnDelete ? "forget" : "delete", resource);
@@ -121,18 +132,20 @@ export class Deployment {
 	}
 
 	#recordComponent(urn: string, registration: Registration): RegistrationResult {
-		if (!this.#options.dryRun) {
-			this.#state.put({
-				...this.#declared(urn, registration),
-				inputs: {},
-				outputs: this.#state.get(urn)?.outputs ?? {},
-			});
-		}
+		const outputs = this.#state.get(urn)?.outputs ?? {};
+		const component = { ...this.#declared(urn, registration), inputs: {}, outputs };
+		this.#noteChange(component);
+		if (!this.#options.dryRun) this.#state.put(component);
 		return { urn, outputs: {} };
 	}
 
+	#noteChange(resource: Resource): void {
+		const recorded = this.#state.get(resource.urn);
+		if (!recorded || isDifferent(recorded, resource)) this.changesRecords = true;
+	}
+
 	#providerOf({ type, name }: Registration): Provider {
-		const provider = providers[type];
+		const provider = this.#providers[type];
 		if (provider) return provider;
 		// Enough for a preview; whatever it is, Pulumi applies it.
 		if (this.#options.dryRun && type.startsWith("aws:")) return unknownType;
@@ -145,7 +158,7 @@ export class Deployment {
 		const { drift } = this.#options;
 		const recorded = this.#state.get(urn);
 		const old = drift.has(urn) && drift.get(urn) === undefined ? undefined : recorded;
-		const declared = await this.#inputs(registration, provider, old);
+		const declared = await this.#inputs(registration, provider, old ?? this.#cascaded.get(urn));
 		const drifted = drift.get(urn);
 		const before = old ? { ...old.inputs, ...drifted } : {};
 		const differences = old ? findDifferences(provider, before, declared, registration.replaceOnChanges) : [];
@@ -266,11 +279,13 @@ export class Deployment {
 		for (const dependent of this.#dependents(old)) {
 			this.#cascaded.set(dependent.urn, dependent);
 			this.#permit(makeStep("replace", dependent), dependent);
-			await providers[dependent.type]?.delete(
-				dependent.id ?? "",
-				plainProperties(dependent.outputs),
-				this.#context(dependent.urn),
-			);
+			if (!dependent.retainOnDelete) {
+				await this.#providers[dependent.type]?.delete(
+					dependent.id ?? "",
+					plainProperties(dependent.outputs),
+					this.#context(dependent.urn),
+				);
+			}
 			this.#state.remove(dependent);
 		}
 		if (!old.retainOnDelete) {
@@ -279,11 +294,21 @@ export class Deployment {
 		this.#state.remove(old);
 	}
 
+	/** Says in a plan what #deleteFirst will do, so that it is approved with the plan, or refused with it. */
+	#foreseeCascade({ step, old, oldFirst }: Decision): void {
+		if (step.operation !== "replace" || !old) return;
+		this.#permit(step, old);
+		for (const dependent of oldFirst ? this.#dependents(old) : []) {
+			this.#permit(makeStep("replace", dependent), dependent);
+			this.#cascaded.set(dependent.urn, dependent);
+		}
+	}
+
 	/** Objects that would be replaced if this one were another, last made first. */
 	#dependents(target: Resource): Resource[] {
 		const found = new Map([[target.urn, target]]);
 		for (const resource of this.#state.resources) {
-			const provider = providers[resource.type];
+			const provider = this.#providers[resource.type];
 			if (!provider || found.has(resource.urn)) continue;
 			const affected = Object.entries(resource.propertyDependencies ?? {})
 				.filter(([, urns]) => urns.some((urn) => found.has(urn)))

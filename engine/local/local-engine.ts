@@ -1,4 +1,6 @@
 import { existsSync } from "node:fs";
+import { readDockerHost } from "../../components/docker-host.ts";
+import { ownerOf } from "../../components/identity.ts";
 import type { Engine, EngineEvent, Plan, RunOptions, Step, UpOptions, UpResult } from "../engine.ts";
 import { EngineError } from "../errors.ts";
 import type { StackContext } from "../stack-context.ts";
@@ -25,21 +27,26 @@ export class LocalEngine implements Engine {
 
 	async preview(options: UpOptions = {}): Promise<Plan> {
 		const state = await this.#openState();
+		await refuseForeignContainers(this.#context, state);
 		const drift = options.refresh ? await findDrift(state) : new Map();
 		return (await this.#run(state, { ...options, dryRun: true, drift })).plan;
 	}
 
 	async up(options: UpOptions = {}): Promise<UpResult> {
 		const state = await this.#openState();
+		await refuseForeignContainers(this.#context, state);
 		const drift = options.refresh ? await findDrift(state) : new Map();
 		const planned = await this.#run(state, { ...quiet(options), dryRun: true, drift });
 		await options.approve?.(planned.plan);
-		if (planned.plan.every((step) => step.operation === "same") && state.resources.length > 0) {
+		if (planned.plan.every((step) => step.operation === "same") && !planned.changesRecords) {
 			return { plan: planned.plan, outputs: planned.outputs };
 		}
 		const approved = new Set(planned.plan.map(destructionOf));
 		const permit = (step: Step) => {
 			if (approved.has(destructionOf(step))) return;
+			// What is not declared any more may have to go earlier, with something that it depends on.
+			if (step.operation === "replace" && approved.has(destructionOf({ ...step, operation: "delete" })))
+				return;
 			throw new EngineError(
 				`${step.operation} of ${step.name} was not in the plan; it was left as it is. Run up again.`,
 			);
@@ -80,7 +87,7 @@ export class LocalEngine implements Engine {
 			drift: ReadonlyMap<string, Properties | undefined>;
 			permit?: (step: Step) => void;
 		},
-	): Promise<{ plan: Plan; outputs: Properties }> {
+	): Promise<Pick<Deployment, "plan" | "outputs" | "changesRecords">> {
 		const onEvent = run.onEvent ?? ignore;
 		const deployment = new Deployment(state, {
 			stack: this.#context.identity.stack,
@@ -135,7 +142,7 @@ export class LocalEngine implements Engine {
 			const code = await Promise.race([program.ended, failure]);
 			if (code !== 0) throw new EngineError(programFailure(errors, lines));
 			await deployment.finish();
-			return { plan: deployment.plan, outputs: deployment.outputs };
+			return deployment;
 		} finally {
 			run.signal?.removeEventListener("abort", aborted);
 			// What is under way comes to its end and is recorded, whatever happens.
@@ -144,6 +151,20 @@ export class LocalEngine implements Engine {
 			monitor.close();
 		}
 	}
+}
+
+/**
+ * A stack that runs here and of which this state knows nothing was applied from another directory. Applied from
+ * here as well, its volumes would belong to both states, and a destroy of one would take them from the other.
+ */
+async function refuseForeignContainers({ identity }: StackContext, state: State): Promise<void> {
+	if (state.resources.length > 0 || state.interrupted.size > 0) return;
+	const { containers } = await readDockerHost();
+	const foreign = containers.filter(({ owner }) => owner === ownerOf(identity.stack)).map(({ name }) => name);
+	if (foreign.length === 0) return;
+	throw new EngineError(
+		`stack ${identity.stack} runs on this host already, applied from another directory (${foreign.join(", ")}); nothing was changed. Go on there. If that directory is lost, remove the containers, which leaves the volumes and their data (docker rm -f ${foreign.join(" ")}), and run up again; or choose another stack.`,
+	);
 }
 
 function ignore(_event: EngineEvent): void {}

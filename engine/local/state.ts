@@ -10,11 +10,21 @@ import {
 	openSync,
 	readFileSync,
 	renameSync,
-	writeSync,
+	writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { inDependencyOrder } from "./dependency-order.ts";
 import { type Crypter, openCrypter } from "./passphrase.ts";
-import { isObject, isSecret, type Properties, plain, secret, transform, type Value } from "./values.ts";
+import {
+	canonical,
+	isObject,
+	isSecret,
+	type Properties,
+	plain,
+	secret,
+	transform,
+	type Value,
+} from "./values.ts";
 
 /** A resource as the deployment format has it; inputs and outputs decrypted in memory. */
 export interface Resource {
@@ -56,13 +66,24 @@ export class State {
 	readonly #resources: Map<string, Resource>;
 	/** Resources whose creation was under way when an earlier run was killed. */
 	readonly interrupted: ReadonlySet<string>;
-	readonly #pending = new Map<string, Resource>();
+	/** Creations that are under way, and those of killed runs until somebody comes back to them. */
+	readonly #pending: Map<string, Resource>;
+	/** Ciphertexts of the secrets seen, by plaintext. */
+	readonly #ciphertexts: Map<string, string>;
 
-	private constructor(file: string, crypter: Crypter, resources: Resource[], interrupted: string[]) {
+	private constructor(
+		file: string,
+		crypter: Crypter,
+		ciphertexts: Map<string, string>,
+		resources: Resource[],
+		interrupted: Resource[],
+	) {
 		this.#file = file;
 		this.#crypter = crypter;
+		this.#ciphertexts = ciphertexts;
 		this.#resources = new Map(resources.map((resource) => [keyOf(resource), resource]));
-		this.interrupted = new Set(interrupted);
+		this.#pending = new Map(interrupted.map((resource) => [resource.urn, resource]));
+		this.interrupted = new Set(this.#pending.keys());
 	}
 
 	/** Opens the state of a stack; an empty one where there is no file. */
@@ -70,18 +91,20 @@ export class State {
 		const text = existsSync(file) ? readFileSync(file, "utf8") : undefined;
 		const { deployment } = text ? (JSON.parse(text) as Deployment) : { deployment: undefined };
 		const crypter = await openCrypter(passphrase, deployment?.secrets_providers.state.salt);
-		const resources = (deployment?.resources ?? []).map((resource) => ({
+		const ciphertexts = new Map<string, string>();
+		const open = (resource: Resource) => ({
 			...resource,
-			inputs: decryptAll(crypter, resource.inputs ?? {}),
-			outputs: decryptAll(crypter, resource.outputs ?? {}),
-		}));
-		const interrupted = (deployment?.pending_operations ?? []).map((operation) => operation.resource.urn);
-		return new State(file, crypter, resources, interrupted);
+			inputs: decryptAll(crypter, ciphertexts, resource.inputs ?? {}),
+			outputs: decryptAll(crypter, ciphertexts, resource.outputs ?? {}),
+		});
+		const resources = (deployment?.resources ?? []).map(open);
+		const interrupted = (deployment?.pending_operations ?? []).map(({ resource }) => open(resource));
+		return new State(file, crypter, ciphertexts, resources, interrupted);
 	}
 
 	/** Resources in an order in which each comes after what it depends on. */
 	get resources(): Resource[] {
-		return [...this.#resources.values()];
+		return inDependencyOrder([...this.#resources.values()]);
 	}
 
 	get(urn: string): Resource | undefined {
@@ -94,13 +117,13 @@ export class State {
 		this.#save();
 	}
 
-	/** Records a resource as it is now, at the end of the order. Nothing is written when nothing has changed. */
+	/** Records a resource as it is now. Nothing is written when nothing has changed. */
 	put(resource: Resource): void {
 		const before = this.#resources.get(keyOf(resource));
-		const changed = this.#pending.delete(resource.urn) || !before || different(before, resource);
-		this.#resources.delete(keyOf(resource));
-		this.#resources.set(keyOf(resource), changed ? resource : before);
-		if (changed) this.#save();
+		const changed = this.#pending.delete(resource.urn) || !before || isDifferent(before, resource);
+		if (!changed) return;
+		this.#resources.set(keyOf(resource), resource);
+		this.#save();
 	}
 
 	/** The creation came to nothing: no object was made. */
@@ -145,8 +168,8 @@ export class State {
 			transform(value, (part) => {
 				if (!isSecret(part)) return undefined;
 				const text = JSON.stringify(plain(part.value ?? null));
-				const known = sealedTexts.get(text) ?? this.#crypter.encrypt(text);
-				sealedTexts.set(text, known);
+				const known = this.#ciphertexts.get(text) ?? this.#crypter.encrypt(text);
+				this.#ciphertexts.set(text, known);
 				return { ...withoutValue(part), ciphertext: known };
 			});
 		return {
@@ -161,23 +184,32 @@ function keyOf(resource: Resource): string {
 	return resource.delete ? `${resource.urn}::${resource.id}` : resource.urn;
 }
 
-function different(before: Resource, after: Resource): boolean {
-	const timeless = ({ created: _created, modified: _modified, ...rest }: Resource) => JSON.stringify(rest);
-	return timeless(before) !== timeless(after);
+/** Whether two records of a resource differ in more than their times and the order of their dependencies. */
+export function isDifferent(before: Resource, after: Resource): boolean {
+	return essence(before) !== essence(after);
 }
 
-/** Ciphertexts of the secrets seen by this process. */
-const sealedTexts = new Map<string, string>();
+function essence(resource: Resource): string {
+	const { dependencies = [], propertyDependencies = {} } = resource;
+	const sorted = Object.entries(propertyDependencies).map(([property, urns]) => [property, urns.toSorted()]);
+	return canonical({
+		...resource,
+		dependencies: dependencies.toSorted(),
+		propertyDependencies: Object.fromEntries(sorted),
+		created: null,
+		modified: null,
+	} as unknown as Value);
+}
 
 function withoutValue({ value: _, ...rest }: Properties): Properties {
 	return rest;
 }
 
-function decryptAll(crypter: Crypter, properties: Properties): Properties {
+function decryptAll(crypter: Crypter, ciphertexts: Map<string, string>, properties: Properties): Properties {
 	return transform(properties, (part) => {
 		if (!isObject(part) || !isSecret(part) || typeof part.ciphertext !== "string") return undefined;
 		const text = crypter.decrypt(part.ciphertext);
-		sealedTexts.set(text, part.ciphertext);
+		ciphertexts.set(text, part.ciphertext);
 		return secret(JSON.parse(text) as Value);
 	}) as Properties;
 }
@@ -187,7 +219,7 @@ function writeAtomically(file: string, text: string): void {
 	const draft = `${file}.partial`;
 	const descriptor = openSync(draft, "w", 0o600);
 	try {
-		writeSync(descriptor, text);
+		writeFileSync(descriptor, text);
 		fsyncSync(descriptor);
 	} finally {
 		closeSync(descriptor);

@@ -1,11 +1,14 @@
 /** The specification's acceptance criteria 1 to 3, on a real Docker Engine, through the operator's commands. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
 import type { Browser } from "playwright-core";
 import { startBrowser } from "../support/browser.ts";
 import { docker, dockerLines } from "../support/docker.ts";
 import { TestStack } from "../support/test-stack.ts";
+
+// Whole stacks are brought up and rebuilt in a test.
+jest.setTimeout(300_000);
 
 let stack: TestStack;
 let browser: Browser;

@@ -3,9 +3,12 @@ import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { docker, objectsOf } from "../support/docker.ts";
 import { TestStack } from "../support/test-stack.ts";
+
+// Whole stacks are brought up and rebuilt in a test.
+jest.setTimeout(300_000);
 
 describe("before a stack exists", () => {
 	let stack: TestStack;

@@ -1,7 +1,10 @@
 /** Nothing is lost by accident: edits, second ups and destroys, checked by content on real containers. */
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { docker, objectsOf } from "../support/docker.ts";
+import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { objectsOf } from "../support/docker.ts";
 import { TestStack } from "../support/test-stack.ts";
+
+// Whole stacks are brought up and rebuilt in a test.
+jest.setTimeout(300_000);
 
 let stack: TestStack;
 let prefix: string;
@@ -34,7 +37,7 @@ function content() {
 		rows: stack.sql("select count(*), md5(string_agg(hash, '' order by i)) from proof", prefix),
 		media: stack.volumeContent(stack.volume("backend-media")),
 		redis: redis("get proof"),
-		made: docker("volume", "inspect", "--format", "{{.Name}} {{.CreatedAt}}", ...preciousVolumes()),
+		cluster: stack.sql("select system_identifier from pg_control_system()", prefix),
 	};
 }
 

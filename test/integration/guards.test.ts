@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { programDirectory } from "../../components/directories.ts";
 import { LocalEngine } from "../../engine/local/local-engine.ts";
 import { loadStack } from "../../engine/stack-context.ts";
@@ -11,12 +11,14 @@ import { lockFile } from "../../recovery/lock.ts";
 import { docker, objectsOf, removeLabelled, testLabel, waitFor } from "../support/docker.ts";
 import { TestStack } from "../support/test-stack.ts";
 
+// Whole stacks are brought up and rebuilt in a test.
+jest.setTimeout(300_000);
+
 let stack: TestStack;
 
 beforeEach(async () => {
 	stack = await TestStack.create();
-	// Any verb that changes things records the images first; a refused one does too.
-	await stack.run(["preview"]);
+	await stack.recordImages();
 });
 
 afterEach(() => {

@@ -5,8 +5,10 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { parse, stringify } from "yaml";
+import { ensureImages } from "../../cli/setup/images.ts";
+import { silentReport } from "../../cli/setup/report.ts";
 import type { ServiceName, VolumeKey } from "../../components/catalogue.ts";
-import { programDirectory } from "../../components/directories.ts";
+import { programDirectory, stateDirectory } from "../../components/directories.ts";
 import { docker, removeLabelled, testLabel } from "./docker.ts";
 
 export interface CommandResult {
@@ -68,6 +70,12 @@ export class TestStack {
 			...settings,
 		});
 		return stack;
+	}
+
+	/** Records the base images, which a first up would do. */
+	async recordImages(): Promise<void> {
+		const stackDirectory = stateDirectory(this.directory, this.name);
+		await ensureImages({ stackDirectory, report: silentReport });
 	}
 
 	get url(): string {

@@ -70,7 +70,7 @@ async function makeRoom({ name, destroyGraceSeconds }: ContainerInputs, interrup
 	if (!(await orMissing(existing.inspect()))) return;
 	if (!interrupted) {
 		throw new EngineError(
-			`container ${name} exists and is not in this stack's state: it was applied from another directory, so it was left as it is. Go on there, or remove it (docker rm -f ${name}), or choose another prefix.`,
+			`container ${name} exists and is not in this stack's state, so it was left as it is. Remove it (docker rm -f ${name}), or choose another prefix.`,
 		);
 	}
 	await removeContainer(existing, destroyGraceSeconds);
