@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { readImageRecord, resolveBaseImages } from "./components/base-images.ts";
 import { stackDirectories } from "./components/directories.ts";
 import { readDockerHost } from "./components/docker-host.ts";
-import { engineInUse } from "./components/engine-record.ts";
+import { engineInUse } from "./components/engine-in-use.ts";
 import {
 	guardContainers,
 	guardEngine,

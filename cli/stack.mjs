@@ -33,8 +33,11 @@ if (!options.setupOnly) await run(resolve(project, options.file), options.rest);
 function takeOptions(given) {
 	const taken = { install: true, setupOnly: false, file: "cli/main.ts", rest: given };
 	for (;;) {
-		if (taken.rest[0] === "--no-install") taken.install = false;
-		else if (taken.rest[0] === "--setup-only") taken.setupOnly = true;
+		if (taken.rest[0] === "--no-install") {
+			taken.install = false;
+			// For the verb: it would install Docker.
+			process.env.PERSISTENT_STACK_NO_INSTALL = "1";
+		} else if (taken.rest[0] === "--setup-only") taken.setupOnly = true;
 		else if (taken.rest[0] === "--run") {
 			if (!taken.rest[1]) fail("--run needs the file to run, for example: --run test/run.ts", 2);
 			taken.file = taken.rest[1];

@@ -1,5 +1,5 @@
 /** What the backend's program finds around it, in its container and in the one-off container of a migration. */
-import { databaseName, databaseUser } from "./database.ts";
+import { databaseName, databaseUser } from "./identity.ts";
 import { type SecretName, secretPaths } from "./secrets.ts";
 import type { StackSettings } from "./settings.ts";
 

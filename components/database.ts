@@ -1,13 +1,9 @@
 import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { volumeEntry } from "./catalogue.ts";
-import type { StackIdentity } from "./identity.ts";
+import { databaseName, databaseUser, type StackIdentity } from "./identity.ts";
 import { type Secrets, secretPaths } from "./secrets.ts";
 import { ServiceContainer } from "./service-container.ts";
-
-/** Database and role of the application; scripts rely on these names. */
-export const databaseName = "backend_db";
-export const databaseUser = "postgres";
 
 export interface DatabaseArgs {
 	readonly identity: StackIdentity;

@@ -1,23 +1,7 @@
-import { join } from "node:path";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { type EngineName, engineRecordFile } from "./engine-in-use.ts";
 import { script } from "./script.ts";
-
-/** The engines that can apply this program; each refuses a stack that the other has applied. */
-export type EngineName = "local" | "pulumi";
-
-/** Environment variable by which the local engine makes itself known to the program. */
-export const engineVariable = "PERSISTENT_STACK_ENGINE";
-
-/** The engine that runs this program. */
-export function engineInUse(): EngineName {
-	return process.env[engineVariable] === "local" ? "local" : "pulumi";
-}
-
-/** File in a stack's state directory that holds the name of the engine that applied it. */
-export function engineRecordFile(stateDirectory: string): string {
-	return join(stateDirectory, "applied-by");
-}
 
 export interface EngineRecordArgs {
 	readonly stateDirectory: string;

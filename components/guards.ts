@@ -2,13 +2,12 @@
  * Guards of the program itself, so that plain `pulumi up` has them too. They only read, run before anything is
  * planned, and stop with an error that names the object and the mend.
  */
-import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { LockedError, lockFile, lockHolder, lockTokenVariable } from "../recovery/lock.ts";
 import { serviceNames, type VolumeKey, volumeCatalogue } from "./catalogue.ts";
 import type { StackDirectories } from "./directories.ts";
 import type { DockerHost, FoundVolume } from "./docker-host.ts";
-import { type EngineName, engineRecordFile } from "./engine-record.ts";
+import { appliedBy, type EngineName } from "./engine-in-use.ts";
 import { GuardError } from "./guard-error.ts";
 import { containerName, ownerOf, type StackIdentity, volumeName } from "./identity.ts";
 import { findVolumes } from "./own-volumes.ts";
@@ -44,10 +43,8 @@ export function guardEngine(
 	directories: Pick<StackDirectories, "state">,
 	engine: EngineName,
 ): void {
-	const file = engineRecordFile(directories.state);
-	if (!existsSync(file)) return;
-	const applied = readFileSync(file, "utf8").trim();
-	if (applied === engine) return;
+	const applied = appliedBy(directories.state);
+	if (!applied || applied === engine) return;
 	throw new GuardError(
 		`stack ${stack} was last applied by the ${applied} engine, and this is the ${engine} one, which knows nothing of its objects; nothing was changed. Go on with the ${applied} engine (./docker-dev.sh --engine ${applied} up), or destroy the stack with it first.`,
 	);

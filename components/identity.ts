@@ -48,3 +48,7 @@ export function networkName(identity: StackIdentity, name: NetworkName): string 
 export function labelList(labels: Readonly<Record<string, string>>): { label: string; value: string }[] {
 	return Object.entries(labels).map(([label, value]) => ({ label, value }));
 }
+
+/** Database and role of the application; scripts rely on these names. */
+export const databaseName = "backend_db";
+export const databaseUser = "postgres";

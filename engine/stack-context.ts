@@ -4,7 +4,7 @@ import { dirname, join, resolve } from "node:path";
 import { parse } from "yaml";
 import { programDirectory, type StackDirectories, stackDirectories } from "../components/directories.ts";
 import type { StackIdentity } from "../components/identity.ts";
-import { parseSettings, type StackSettings } from "../components/settings.ts";
+import { parseSettings, projectName, type StackSettings } from "../components/settings.ts";
 
 export interface StackContext {
 	/** Directory of Pulumi.yaml. */
@@ -16,12 +16,19 @@ export interface StackContext {
 	readonly config: Readonly<Record<string, string>>;
 }
 
-/** Nearest directory with a Pulumi.yaml, from `from` upwards; the program's own where there is none. */
+/** Nearest directory whose Pulumi.yaml is of this project, from `from` upwards; the program's own where there is none. */
 export function findProject(from: string): string {
 	for (let directory = resolve(from); ; directory = dirname(directory)) {
-		if (existsSync(join(directory, "Pulumi.yaml"))) return directory;
+		if (isThisProject(join(directory, "Pulumi.yaml"))) return directory;
 		if (dirname(directory) === directory) return programDirectory;
 	}
+}
+
+/** A Pulumi.yaml may also be that of another program, whose directory this one is called from. */
+function isThisProject(file: string): boolean {
+	return (
+		existsSync(file) && (parse(readFileSync(file, "utf8")) as { name?: string } | null)?.name === projectName
+	);
 }
 
 /** Names of the stacks that have a settings file. */

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { programDirectory } from "../../components/directories.ts";
-import { engineVariable } from "../../components/engine-record.ts";
+import { engineVariable } from "../../components/engine-in-use.ts";
 import { projectName } from "../../components/settings.ts";
 import type { StackContext } from "../stack-context.ts";
 

@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import type { EngineEvent as PulumiEvent, Stack } from "@pulumi/pulumi/automation/index.js";
@@ -39,21 +39,16 @@ export class PulumiEngine implements Engine {
 
 	async up(options: UpOptions = {}): Promise<UpResult> {
 		const stack = await this.#selectStack();
-		// What Pulumi then does is held to this plan, so nothing happens that was not approved.
-		const plan = join(this.#context.directories.state, "plan.json");
-		try {
-			const planned = new Run({ signal: options.signal });
-			await planned.finish(stack.preview({ refresh: options.refresh, plan, ...planned.handlers }));
-			await options.approve?.(planned.plan);
-			const run = new Run(options);
-			const result = await run.finish(stack.up({ refresh: options.refresh, plan, ...run.handlers }));
-			return {
-				plan: run.plan,
-				outputs: Object.fromEntries(Object.entries(result.outputs).map(([key, { value }]) => [key, value])),
-			};
-		} finally {
-			rmSync(plan, { force: true });
-		}
+		// Pulumi could hold the run to the plan (--plan), but a violation prints secrets in clear, seen on 3.255.
+		const planned = new Run({ signal: options.signal });
+		await planned.finish(stack.preview({ refresh: options.refresh, ...planned.handlers }));
+		await options.approve?.(planned.plan);
+		const run = new Run(options);
+		const result = await run.finish(stack.up({ refresh: options.refresh, ...run.handlers }));
+		return {
+			plan: run.plan,
+			outputs: Object.fromEntries(Object.entries(result.outputs).map(([key, { value }]) => [key, value])),
+		};
 	}
 
 	async destroy(options: UpOptions = {}): Promise<Plan> {
@@ -107,9 +102,7 @@ class Run {
 			return await command;
 		} catch (error) {
 			this.#options.signal?.throwIfAborted();
-			// After a failure Pulumi also lists every step of the plan that it did not get to.
-			const causes = this.#errors.filter((text) => !text.startsWith("expected resource operations"));
-			const text = causes.join("\n") || (error as Error).message;
+			const text = this.#errors.join("\n") || (error as Error).message;
 			throw new EngineError(text, { cause: error });
 		}
 	}

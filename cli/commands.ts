@@ -1,0 +1,284 @@
+/**
+ * The table of commands: the single source of parsing, help, completion and the README's table of verbs.
+ * Nothing is imported here but types, so `--help` is fast; a verb's code is loaded when it runs.
+ */
+import type { Verb } from "./context.ts";
+
+/** What a command puts at risk, and so what it asks before it begins. */
+export const dangerLevels = {
+	none: "nothing",
+	mild: "nothing; says what it did",
+	severe: "the typed `yes`, or `--yes` with `--stack` given",
+} as const;
+export type Danger = keyof typeof dangerLevels;
+
+/** Where an argument's completion comes from. */
+type Completion = "services" | "shells";
+
+export interface ArgumentSpec {
+	readonly name: string;
+	readonly description: string;
+	readonly required?: boolean;
+	readonly variadic?: boolean;
+	readonly completion?: Completion;
+}
+
+export interface OptionSpec {
+	/** In commander's form, such as `-f, --follow` or `--tail <lines>`. */
+	readonly flags: string;
+	readonly description: string;
+	readonly choices?: readonly string[];
+}
+
+export interface CommandSpec {
+	readonly name: string;
+	readonly group: "Stack" | "Services" | "Data" | "Inside a service" | "This program";
+	readonly summary: string;
+	/** Paragraphs of the command's own help. */
+	readonly details?: string;
+	readonly arguments?: readonly ArgumentSpec[];
+	readonly options?: readonly OptionSpec[];
+	readonly danger: Danger;
+	/** Whether everything after the first argument, or every unknown option too, belongs to a command inside. */
+	readonly passThrough?: "after-argument" | "everything";
+	/** Whether it works with a Docker host elsewhere (DOCKER_HOST=ssh://…). @default false */
+	readonly remoteHost?: boolean;
+	readonly load: () => Promise<Verb>;
+}
+
+const services: ArgumentSpec = {
+	name: "services",
+	description: "services to act on; all of them when none is named",
+	variadic: true,
+	completion: "services",
+};
+
+const timeout: OptionSpec = {
+	flags: "--timeout <seconds>",
+	description: "how long to wait for health (default: 300)",
+};
+
+const refresh: OptionSpec = {
+	flags: "--refresh",
+	description: "look at what really exists first, so that what was changed by hand is noticed",
+};
+
+const confirmation: OptionSpec = {
+	flags: "-y, --yes",
+	description: "answer yes; counts only where --stack is given",
+};
+
+export const commands: readonly CommandSpec[] = [
+	{
+		name: "up",
+		group: "Stack",
+		summary: "create the stack, or apply what changed in its settings",
+		details:
+			"Installs Docker and builds images where they are missing, then applies the program. A plan that would delete or replace a critical or important volume is refused. Containers that were stopped or removed by hand come back.",
+		options: [
+			refresh,
+			{ flags: "--dry-run", description: "show what would be done, as preview does, and change nothing" },
+		],
+		danger: "mild",
+		remoteHost: true,
+		load: async () => (await import("./verbs/up.ts")).up,
+	},
+	{
+		name: "preview",
+		group: "Stack",
+		summary: "show what up would do, and what becomes of each volume",
+		options: [
+			refresh,
+			{ flags: "--diff", description: "show every changed value in full; secrets are never shown" },
+			{ flags: "--expect-no-changes", description: "exit with 1 when there is any change" },
+		],
+		danger: "none",
+		remoteHost: true,
+		load: async () => (await import("./verbs/preview.ts")).preview,
+	},
+	{
+		name: "destroy",
+		group: "Stack",
+		summary: "remove the stack; its data goes or stays as its removalPolicy says",
+		options: [
+			confirmation,
+			{ flags: "--dry-run", description: "show what would be removed, and change nothing" },
+		],
+		danger: "severe",
+		remoteHost: true,
+		load: async () => (await import("./verbs/destroy.ts")).destroy,
+	},
+	{
+		name: "rebuild",
+		group: "Stack",
+		summary: "build the images anew where their source changed, and replace their containers",
+		details: "Data volumes are kept. Services that are not built here have nothing to rebuild.",
+		arguments: [services],
+		danger: "mild",
+		load: async () => (await import("./verbs/rebuild.ts")).rebuild,
+	},
+	{
+		name: "start",
+		group: "Services",
+		summary: "start what is stopped, recreate what is missing, wait for health",
+		details: "Never applies a pending change, but says that there is one; up applies it.",
+		arguments: [services],
+		options: [timeout],
+		danger: "none",
+		load: async () => (await import("./verbs/start.ts")).start,
+	},
+	{
+		name: "stop",
+		group: "Services",
+		summary: "stop services cleanly; containers and data stay",
+		arguments: [services],
+		danger: "mild",
+		load: async () => (await import("./verbs/start.ts")).stop,
+	},
+	{
+		name: "restart",
+		group: "Services",
+		summary: "stop and start services, and wait for health",
+		arguments: [services],
+		options: [timeout],
+		danger: "mild",
+		load: async () => (await import("./verbs/start.ts")).restart,
+	},
+	{
+		name: "status",
+		group: "Services",
+		summary: "show services and volumes and how they are",
+		details: "Exits with 0 whatever the state is, so that scripts can read it; see --exit-code.",
+		options: [{ flags: "--exit-code", description: "exit with 6 unless every service runs and is healthy" }],
+		danger: "none",
+		load: async () => (await import("./verbs/status.ts")).status,
+	},
+	{
+		name: "logs",
+		group: "Services",
+		summary: "show what services wrote, in order of time",
+		arguments: [services],
+		options: [
+			{ flags: "-f, --follow", description: "go on as new lines come" },
+			{ flags: "-n, --tail <lines>", description: "only the last lines of each service" },
+			{ flags: "--since <time>", description: "only from a time, such as 10m or 2026-01-31T12:00:00" },
+			{ flags: "-t, --timestamps", description: "put its time before each line" },
+		],
+		danger: "none",
+		load: async () => (await import("./verbs/logs.ts")).logs,
+	},
+	{
+		name: "volumes",
+		group: "Data",
+		summary: "show the volumes, their sizes and what is in them",
+		options: [{ flags: "--no-size", description: "leave the sizes out, which have to be measured" }],
+		danger: "none",
+		load: async () => (await import("./verbs/volumes.ts")).volumes,
+	},
+	{
+		name: "exec",
+		group: "Inside a service",
+		summary: "run a command in a service's container",
+		details:
+			"Options after the service belong to the command. Standard input and the exit code are passed through:\n  stack exec -T db psql -U postgres backend_db < dump.sql",
+		arguments: [
+			{ name: "service", description: "service to run it in", required: true, completion: "services" },
+			{ name: "command", description: "command with its arguments", required: true, variadic: true },
+		],
+		options: [
+			{ flags: "-T, --no-tty", description: "no terminal, even at one" },
+			{ flags: "-u, --user <user>", description: "user[:group], by name or number" },
+		],
+		danger: "none",
+		passThrough: "after-argument",
+		load: async () => (await import("./verbs/exec.ts")).exec,
+	},
+	{
+		name: "backend-shell",
+		group: "Inside a service",
+		summary: "open the Django shell; reads commands from a pipe too",
+		arguments: [{ name: "arguments", description: "for manage.py shell", variadic: true }],
+		danger: "none",
+		passThrough: "everything",
+		load: async () => (await import("./verbs/backend.ts")).backendShell,
+	},
+	{
+		name: "db-shell",
+		group: "Inside a service",
+		summary: "open psql on the application's database; reads SQL from a pipe too",
+		arguments: [{ name: "arguments", description: "for psql", variadic: true }],
+		danger: "none",
+		passThrough: "everything",
+		load: async () => (await import("./verbs/exec.ts")).dbShell,
+	},
+	{
+		name: "backend-makemigrations",
+		group: "Inside a service",
+		summary: "write Django migrations into the source, owned by the source's owner",
+		details: "In mode development only: elsewhere the source is in the image, and the files would be lost.",
+		arguments: [{ name: "arguments", description: "for manage.py makemigrations", variadic: true }],
+		danger: "none",
+		passThrough: "everything",
+		load: async () => (await import("./verbs/backend.ts")).makeMigrations,
+	},
+	{
+		name: "backend-migrate",
+		group: "Inside a service",
+		summary: "apply Django migrations to the database",
+		arguments: [{ name: "arguments", description: "for manage.py migrate", variadic: true }],
+		danger: "mild",
+		passThrough: "everything",
+		load: async () => (await import("./verbs/backend.ts")).migrate,
+	},
+	{
+		name: "completion",
+		group: "This program",
+		summary: "print a completion script for a shell",
+		details: "For example: stack completion bash > /etc/bash_completion.d/stack",
+		arguments: [{ name: "shell", description: "bash, zsh or fish", required: true, completion: "shells" }],
+		danger: "none",
+		remoteHost: true,
+		load: async () => (await import("./verbs/completion.ts")).completion,
+	},
+];
+
+/** Options of every command, before or after the verb. */
+export const globalOptions: readonly OptionSpec[] = [
+	{ flags: "-s, --stack <name>", description: "the stack (default: dev)" },
+	{
+		flags: "-C, --directory <directory>",
+		description:
+			"project directory (default: PERSISTENT_STACK_DIRECTORY, else the nearest with a Pulumi.yaml)",
+	},
+	{
+		flags: "--engine <engine>",
+		description: "what applies the stack (default: what did so last, else pulumi where installed)",
+		choices: ["local", "pulumi"],
+	},
+	{ flags: "--json", description: "print the result as JSON" },
+	{ flags: "-q, --quiet", description: "no progress, only the result, warnings and errors" },
+	{ flags: "--no-color", description: "no colours; NO_COLOR is honoured too" },
+	{ flags: "--no-install", description: "install nothing: neither packages nor Docker" },
+	{ flags: "--no-input", description: "never ask; end with 2 where an answer is needed" },
+	{ flags: "--debug", description: "show stack traces; DEBUG=1 does so too" },
+];
+
+/** The command as it is written: name and arguments. */
+export function usageOf({ name, arguments: args = [] }: CommandSpec): string {
+	const written = args.map(({ name: argument, required, variadic }) => {
+		const text = `${argument}${variadic ? "..." : ""}`;
+		return required ? `<${text}>` : `[${text}]`;
+	});
+	return [name, ...written].join(" ");
+}
+
+/** The README's table of verbs, as Markdown. */
+export function renderVerbTable(): string {
+	const cell = (text: string) => text.replaceAll("|", "\\|");
+	const rows = commands.map((command) => {
+		const options = (command.options ?? []).map(({ flags }) => `\`${flags}\``).join(", ");
+		const cells = [`\`${usageOf(command)}\``, command.summary, options, dangerLevels[command.danger]];
+		return `| ${cells.map(cell).join(" | ")} |`;
+	});
+	return ["| Verb | What it does | Options | Asks for |", "| --- | --- | --- | --- |", ...rows].join("\n");
+}

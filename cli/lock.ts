@@ -1,0 +1,31 @@
+/** The stack's lock, held while a verb changes something. */
+import { acquireLock, lockFile, lockHolder, lockTokenVariable } from "../recovery/lock.ts";
+import type { VerbContext } from "./context.ts";
+
+/**
+ * Runs `work` under the stack's lock. Programs started by it find the lock's token in their environment, and
+ * a verb that finds it there itself is part of the holder's work.
+ *
+ * @throws LockedError naming the holder, before anything is done.
+ */
+export async function withLock<T>(
+	context: VerbContext,
+	operation: string,
+	work: () => Promise<T>,
+): Promise<T> {
+	const file = lockFile(context.load().directories.backups, context.stack);
+	const given = process.env[lockTokenVariable];
+	if (given && lockHolder(file)?.token === given) return work();
+	const lock = acquireLock(file, operation);
+	process.env[lockTokenVariable] = lock.token;
+	// The second Ctrl-C ends the process without unwinding.
+	process.once("exit", lock.release);
+	try {
+		return await work();
+	} finally {
+		lock.release();
+		process.off("exit", lock.release);
+		if (given === undefined) delete process.env[lockTokenVariable];
+		else process.env[lockTokenVariable] = given;
+	}
+}

@@ -1,0 +1,152 @@
+/** Starting, stopping and waiting for the containers of services. */
+import { execFile } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ServiceName, serviceNames } from "../components/catalogue.ts";
+import { commandLine } from "./context.ts";
+import { docker, type ServiceContainer, stackContainers } from "./docker.ts";
+import { exitCodes, StackError } from "./errors.ts";
+import { duration, type Output } from "./output.ts";
+
+/** Restarts after which a service that ends again and again counts as failed. */
+const toleratedRestarts = 2;
+/** Lines of a container's log that an error shows. */
+const shownLines = 20;
+/** Milliseconds between two looks. */
+const pollInterval = 300;
+
+/**
+ * The services that the arguments name, all of them where none is named, in the order in which they start.
+ *
+ * @throws StackError naming the known ones.
+ */
+export function chosenServices(names: readonly string[]): ServiceName[] {
+	const unknown = names.filter((name) => !(serviceNames as readonly string[]).includes(name));
+	if (unknown.length > 0) {
+		throw new StackError(`there is no service ${unknown.join(", ")}`, {
+			exitCode: exitCodes.usage,
+			fix: `use one of: ${serviceNames.join(", ")}`,
+		});
+	}
+	return serviceNames.filter((name) => names.length === 0 || names.includes(name));
+}
+
+/** Starts what does not run, in the given order. Returns the services that it started. */
+export async function startContainers(
+	containers: readonly ServiceContainer[],
+	output: Output,
+	signal: AbortSignal,
+): Promise<ServiceName[]> {
+	const started: ServiceName[] = [];
+	for (const { name, service, state } of containers) {
+		if (state === "running" || state === "restarting") continue;
+		signal.throwIfAborted();
+		await timed(output, "started", name, () => docker([state === "paused" ? "unpause" : "start", name]));
+		started.push(service);
+	}
+	return started;
+}
+
+/** Stops what runs, last started first, each in the time its container gives it. Returns what it stopped. */
+export async function stopContainers(
+	containers: readonly ServiceContainer[],
+	output: Output,
+	signal: AbortSignal,
+): Promise<ServiceName[]> {
+	const stopped: ServiceName[] = [];
+	for (const { name, service, state } of containers.toReversed()) {
+		if (state !== "running" && state !== "restarting" && state !== "paused") continue;
+		signal.throwIfAborted();
+		await timed(output, "stopped", name, () => docker(["stop", name]));
+		stopped.push(service);
+	}
+	return stopped;
+}
+
+/** Whether the container does its work: it runs, and is healthy where it can say so. */
+export function isWell({ state, health }: Pick<ServiceContainer, "state" | "health">): boolean {
+	return state === "running" && (health === "healthy" || health === "none");
+}
+
+/**
+ * Waits until the services are healthy.
+ *
+ * @param seconds in which all of them must be.
+ * @throws StackError with the end of the log of the first that is not, exit code 6.
+ */
+export async function waitForHealth(
+	stack: string,
+	services: readonly ServiceName[],
+	{ output, signal, seconds }: { output: Output; signal: AbortSignal; seconds: number },
+): Promise<ServiceContainer[]> {
+	const started = Date.now();
+	let waiting: string[] = [...services];
+	output.underWay(
+		() => `waiting for ${waiting.join(", ")} to be healthy  ${duration((Date.now() - started) / 1000)}`,
+	);
+	try {
+		for (;;) {
+			const containers = (await stackContainers(stack, signal)).filter(({ service }) =>
+				services.includes(service),
+			);
+			const unwell = containers.filter((container) => !isWell(container));
+			if (unwell.length === 0) return containers;
+			waiting = unwell.map(({ service }) => service);
+			const lost = unwell.find(hasFailed) ?? (Date.now() - started > seconds * 1000 ? unwell[0] : undefined);
+			if (lost) throw await unhealthy(stack, lost, (Date.now() - started) / 1000);
+			await sleep(pollInterval, undefined, { signal }).catch(() => signal.throwIfAborted());
+		}
+	} finally {
+		output.underWay(undefined);
+	}
+}
+
+function hasFailed({ state, health, restarts }: ServiceContainer): boolean {
+	return state === "exited" || state === "dead" || restarts > toleratedRestarts || health === "unhealthy";
+}
+
+async function unhealthy(stack: string, container: ServiceContainer, seconds: number): Promise<StackError> {
+	const { name, service, state, health, exitCode, restarts } = container;
+	const how =
+		state === "running" && restarts <= toleratedRestarts
+			? `is ${health} after ${duration(seconds)}`
+			: state === "running" || state === "restarting"
+				? `ends again and again, last with exit code ${exitCode}`
+				: `ended with exit code ${exitCode}`;
+	return new StackError(
+		`${service} (container ${name}) ${how}. Its last lines:\n${await lastLines(container)}`,
+		{
+			exitCode: exitCodes.unhealthy,
+			fix: `correct the cause, then ${commandLine(stack, `start ${service}`)}; its whole log: ${commandLine(stack, `logs ${service}`)}`,
+		},
+	);
+}
+
+/** The end of what the container has written since its last start, both streams as they were written. */
+function lastLines({ id, startedAt }: ServiceContainer): Promise<string> {
+	const script = 'exec docker logs --since "$1" --tail "$2" "$3" 2>&1';
+	return new Promise((done) => {
+		const args = ["-c", script, "sh", startedAt.toISOString(), String(shownLines), id];
+		execFile("sh", args, (_error, text) => {
+			const lines = text.trimEnd().split("\n").slice(-shownLines);
+			done(lines.map((line) => `    ${line}`).join("\n"));
+		});
+	});
+}
+
+async function timed(
+	output: Output,
+	done: string,
+	what: string,
+	work: () => Promise<unknown>,
+): Promise<void> {
+	const started = performance.now();
+	output.underWay(() => `… ${what}  ${duration((performance.now() - started) / 1000)}`);
+	try {
+		await work();
+	} finally {
+		output.underWay(undefined);
+	}
+	output.progress(
+		`${done.padEnd(9)} container  ${what}  ${output.styleMessage("dim", duration((performance.now() - started) / 1000))}`,
+	);
+}

@@ -1,0 +1,141 @@
+/**
+ * The test command: every check in order, each under a heading and with its duration, ending at the first that
+ * fails. `npm test -- unit lint` runs only those named. Its last line is `N passed, N failed`, summed over all.
+ */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { performance } from "node:perf_hooks";
+
+const root = join(import.meta.dirname, "..");
+const binaries = join(root, "node_modules", ".bin");
+
+interface Tally {
+	passed: number;
+	failed: number;
+	skipped: number;
+}
+
+interface Stage {
+	readonly title: string;
+	readonly run: () => Promise<Tally>;
+}
+
+const stages: Readonly<Record<string, Stage>> = {
+	types: { title: "Types", run: () => tool("tsc", "-p", ".") },
+	lint: { title: "Lint and format", run: () => tool("biome", "check", ".") },
+	unit: { title: "Unit tests, set-up and command line", run: () => jest(["unit", "setup", "cli"]) },
+	// Docker is one shared thing: these run one file after the other.
+	integration: {
+		title: "Integration tests on a real Docker Engine",
+		run: () => jest(["integration"], "--runInBand"),
+	},
+	e2e: { title: "End-to-end tests", run: () => jest(["e2e"], "--runInBand") },
+};
+
+/** Folders of the unit stage that can be asked for alone. */
+const parts: Readonly<Record<string, Stage>> = {
+	setup: { title: "Set-up tests", run: () => jest(["setup"]) },
+	cli: { title: "Tests of the command line", run: () => jest(["cli"]) },
+};
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(names: readonly string[]): Promise<number> {
+	const unknown = names.filter((name) => !(name in stages) && !(name in parts));
+	if (unknown.length > 0) {
+		const known = [...Object.keys(stages), ...Object.keys(parts)].join(", ");
+		console.error(`there is no stage ${unknown.join(", ")}; stages are ${known}`);
+		return 2;
+	}
+	const total: Tally = { passed: 0, failed: 0, skipped: 0 };
+	for (const name of names.length > 0 ? names : Object.keys(stages)) {
+		const stage = stages[name] ?? (parts[name] as Stage);
+		console.log(`\n=== ${stage.title}`);
+		const started = performance.now();
+		const tally = await stage.run();
+		total.passed += tally.passed;
+		total.failed += tally.failed;
+		total.skipped += tally.skipped;
+		const seconds = ((performance.now() - started) / 1000).toFixed(1);
+		console.log(`--- ${stage.title}: ${tally.failed > 0 ? "FAILED" : "ok"}, ${seconds} s`);
+		if (tally.failed > 0) break;
+	}
+	const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
+	console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
+	return total.failed > 0 ? 1 : 0;
+}
+
+/** A check that is no test: it counts only when it fails. */
+async function tool(name: string, ...args: string[]): Promise<Tally> {
+	const code = await start(join(binaries, name), args);
+	return { passed: 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+}
+
+async function jest(folders: readonly string[], ...options: string[]): Promise<Tally> {
+	const present = folders.filter(hasTests);
+	if (present.length === 0) {
+		console.log(`there are no tests in ${folders.map((folder) => `test/${folder}`).join(", ")}`);
+		return { passed: 0, failed: 0, skipped: 0 };
+	}
+	const directory = mkdtempSync(join(tmpdir(), "test-results-"));
+	const report = join(directory, "report.json");
+	try {
+		const code = await start(
+			process.execPath,
+			[
+				join(root, "node_modules", "jest", "bin", "jest.js"),
+				...present.map((folder) => `test/${folder}/`),
+				...options,
+				"--json",
+				`--outputFile=${report}`,
+			],
+			// Jest loads ES modules through Node's vm modules; Node itself strips the types.
+			{ NODE_OPTIONS: "--experimental-vm-modules --disable-warning=ExperimentalWarning" },
+		);
+		return readReport(report, code);
+	} finally {
+		rmSync(directory, { recursive: true, force: true });
+	}
+}
+
+/** A file that cannot even be loaded, and a Jest that ends without a word, are failures too. */
+function readReport(file: string, code: number): Tally {
+	let report: Record<string, number>;
+	try {
+		report = JSON.parse(readFileSync(file, "utf8"));
+	} catch {
+		return { passed: 0, failed: 1, skipped: 0 };
+	}
+	const count = (key: string) => report[key] ?? 0;
+	const failed = count("numFailedTests") + count("numRuntimeErrorTestSuites");
+	return {
+		passed: count("numPassedTests"),
+		failed: code === 0 ? failed : Math.max(failed, 1),
+		skipped: count("numPendingTests") + count("numTodoTests"),
+	};
+}
+
+function hasTests(folder: string): boolean {
+	try {
+		return readdirSync(join(root, "test", folder), { recursive: true }).some((name) =>
+			String(name).endsWith(".test.ts"),
+		);
+	} catch {
+		return false;
+	}
+}
+
+/** Runs a program in the project's directory, with this very Node first on the PATH, and gives its exit code. */
+function start(file: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<number> {
+	const child = spawn(file, args, {
+		cwd: root,
+		stdio: ["ignore", "inherit", "inherit"],
+		env: { ...process.env, PATH: [binaries, process.env.PATH].join(delimiter), ...environment },
+	});
+	return new Promise((resolve, reject) => {
+		child.once("error", reject);
+		child.once("close", (code) => resolve(code ?? 1));
+	});
+}
