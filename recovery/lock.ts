@@ -3,9 +3,25 @@
  *
  * It is a file in the backup directory, the one place that the operator's commands and the backup sidecar
  * share. A dead owner's lock is broken; a live one's never is.
+ *
+ * Whether an owner lives is the kernel's to say: it holds an flock on the file from before the file has its
+ * name, and the kernel drops that when the process ends, however it ends. Processes of the host and of a
+ * container see the same lock, though not each other. Where there is no `flock` program, the owner's process
+ * id decides, and an owner in another pid namespace counts as alive.
  */
+import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { linkSync, mkdirSync, readFileSync, readlinkSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+	closeSync,
+	linkSync,
+	mkdirSync,
+	openSync,
+	readFileSync,
+	readlinkSync,
+	rmSync,
+	unlinkSync,
+	writeFileSync,
+} from "node:fs";
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { RunError } from "../components/run-error.ts";
@@ -26,7 +42,12 @@ export interface LockOwner {
 	/** ISO 8601, UTC. */
 	readonly since: string;
 	readonly token: string;
+	/** Whether the owner holds the kernel's lock on the file as long as it lives. */
+	readonly kernelLock?: boolean;
 }
+
+/** Milliseconds for which others may be breaking a dead owner's lock before one of them counts as its owner. */
+const breakingTime = 5000;
 
 export class LockedError extends RunError {
 	override readonly name = "LockedError";
@@ -63,29 +84,52 @@ export function acquireLock(file: string, operation: string): Lock {
 		token: randomUUID(),
 	};
 	const draft = `${file}.${owner.token}`;
-	writeFileSync(draft, JSON.stringify(owner), { mode: 0o600 });
+	const descriptor = openSync(draft, "wx", 0o600);
 	try {
-		for (let attempt = 0; !tryLink(draft, file); attempt++) {
-			const holder = lockHolder(file);
-			if (holder) throw new LockedError(holder, file);
-			if (attempt > 10) throw new Error(`the lock ${file} can be neither taken nor read; look at the file`);
-			breakDeadLock(file);
-		}
+		const kernelLock = flock(descriptor, "exclusive") === "taken";
+		writeFileSync(descriptor, JSON.stringify({ ...owner, kernelLock }));
+		const holder = take(draft, file);
+		if (holder) throw new LockedError(holder, file);
+	} catch (error) {
+		closeSync(descriptor);
+		throw error;
 	} finally {
 		unlinkSync(draft);
 	}
+	let released = false;
 	return {
 		token: owner.token,
 		release: () => {
+			// Once: by the second time the number may be that of another open file.
+			if (released) return;
+			released = true;
 			if (readOwner(file)?.token === owner.token) rmSync(file, { force: true });
+			closeSync(descriptor);
 		},
 	};
 }
 
-/** The living owner of the lock; undefined when it is free or its owner is dead. Changes nothing. */
+/**
+ * The living owner of the lock; undefined when it is free or its owner is dead. Changes nothing.
+ *
+ * @throws RunError when the lock exists and cannot be read: who holds it is then not known.
+ */
 export function lockHolder(file: string): LockOwner | undefined {
 	const owner = readOwner(file);
-	return owner && isAlive(owner) ? owner : undefined;
+	return owner && isAlive(owner, file) ? owner : undefined;
+}
+
+/** Puts the draft in the place of `file`. Returns the living owner who is in the way; undefined when it was taken. */
+function take(draft: string, file: string): LockOwner | undefined {
+	const deadline = Date.now() + breakingTime;
+	while (!tryLink(draft, file)) {
+		const owner = readOwner(file);
+		if (!owner) continue;
+		if (isAlive(owner, file)) return owner;
+		const breaker = breakDeadLock(draft, file);
+		if (breaker && Date.now() > deadline) return breaker;
+	}
+	return undefined;
 }
 
 /** A hard link fails when the name exists, and the file is whole from its first moment. */
@@ -99,31 +143,52 @@ function tryLink(from: string, to: string): boolean {
 	}
 }
 
-/** Two who find a dead lock at once must not remove each other's new one: only the dead owner's goes. */
-function breakDeadLock(file: string): void {
-	const aside = `${file}.dead-${randomUUID()}`;
-	try {
-		linkSync(file, aside);
-	} catch {
-		return;
+/**
+ * Removes a lock whose owner is dead. Only who holds the right to do so may, and that is a lock of its own:
+ * whoever looks and then removes without it removes, now and then, the lock of one who was quicker.
+ *
+ * @returns who is breaking it just now, where that is another.
+ */
+function breakDeadLock(draft: string, file: string): LockOwner | undefined {
+	const right = `${file}.breaking`;
+	const breaker = take(draft, right);
+	if (breaker) {
+		Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
+		return breaker;
 	}
-	const owner = readOwner(aside);
-	if (!owner || !isAlive(owner)) {
-		const current = readOwner(file);
-		if (current?.token === owner?.token) rmSync(file, { force: true });
-	}
-	rmSync(aside, { force: true });
-}
-
-function readOwner(file: string): LockOwner | undefined {
 	try {
-		return JSON.parse(readFileSync(file, "utf8")) as LockOwner;
-	} catch {
+		const owner = readOwner(file);
+		if (owner && !isAlive(owner, file)) rmSync(file);
 		return undefined;
+	} finally {
+		rmSync(right);
 	}
 }
 
-function isAlive(owner: LockOwner): boolean {
+/** Undefined when there is no lock. A record that is not whole, as a power failure leaves it, has no token. */
+function readOwner(file: string): LockOwner | undefined {
+	let text: string;
+	try {
+		text = readFileSync(file, "utf8");
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+		throw new RunError(
+			`the lock ${file} cannot be read (${(error as Error).message}), so who holds it is not known; nothing was changed. Run this as the user who owns it.`,
+		);
+	}
+	try {
+		return Object(JSON.parse(text)) as LockOwner;
+	} catch {
+		return { ...thisProcess(), operation: "", since: "", token: "" };
+	}
+}
+
+function isAlive(owner: LockOwner, file: string): boolean {
+	if (!owner.token) return false;
+	if (owner.kernelLock) {
+		const held = isHeld(file);
+		if (held !== undefined) return held;
+	}
 	const here = thisProcess();
 	if (owner.host !== here.host && owner.bootId !== here.bootId) return true;
 	if (owner.bootId !== here.bootId) return false;
@@ -138,12 +203,42 @@ function isAlive(owner: LockOwner): boolean {
 	}
 }
 
+/** Whether somebody holds the kernel's lock on a file; undefined when that cannot be told here. */
+function isHeld(file: string): boolean | undefined {
+	let descriptor: number;
+	try {
+		descriptor = openSync(file, "r");
+	} catch {
+		return undefined;
+	}
+	try {
+		// Shared: two who look at once must not take each other for the owner.
+		const outcome = flock(descriptor, "shared");
+		return outcome === "unknown" ? undefined : outcome === "held";
+	} finally {
+		closeSync(descriptor);
+	}
+}
+
+/**
+ * Takes the kernel's lock on an open file for this process: it belongs to the open file, which the `flock`
+ * program shares with its caller, and stays when that program ends.
+ */
+function flock(descriptor: number, kind: "exclusive" | "shared"): "taken" | "held" | "unknown" {
+	const { status } = spawnSync("flock", ["--nonblock", `--${kind}`, "--conflict-exit-code", "75", "3"], {
+		stdio: ["ignore", "ignore", "ignore", descriptor],
+	});
+	if (status === 0) return "taken";
+	return status === 75 ? "held" : "unknown";
+}
+
 function thisProcess(): Pick<
 	LockOwner,
 	"user" | "host" | "pid" | "processStart" | "bootId" | "pidNamespace"
 > {
 	return {
-		user: userInfo().username,
+		// A container may run under an id that has no name.
+		user: orEmpty(() => userInfo().username) || String(process.getuid?.() ?? ""),
 		host: hostname(),
 		pid: process.pid,
 		processStart: processStart(process.pid),

@@ -1,6 +1,6 @@
 /** The options that decide whether data survives: they are on the wire only, and no preview shows them. */
-import { describe, expect, test } from "@jest/globals";
-import { recordStack } from "./record.ts";
+import { beforeAll, describe, expect, test } from "@jest/globals";
+import { type RecordedStack, recordStack } from "./record.ts";
 
 /** By volume: what a removal policy does to `protect` and `retainOnDelete`. */
 const table = {
@@ -26,16 +26,19 @@ const options = {
 } as const;
 
 describe.each(["remove", "retain", "protect"] as const)("under removalPolicy %s", (removalPolicy) => {
+	let stack: RecordedStack;
+	beforeAll(async () => {
+		stack = await recordStack({ stack: "qa", settings: { removalPolicy } });
+	});
+
 	test.each(Object.entries(table))(
 		"%s, which is %s, carries exactly the options of the table",
 		async (name, worth) => {
-			const stack = await recordStack({ stack: "qa", settings: { removalPolicy } });
 			expect(stack.named(name).options).toMatchObject(options[worth][removalPolicy]);
 		},
 	);
 
 	test("no change of any property can replace a volume", async () => {
-		const stack = await recordStack({ stack: "qa", settings: { removalPolicy } });
 		const volumes = stack.ofType("docker:index/volume:Volume");
 		expect(volumes).toHaveLength(6);
 		for (const volume of volumes) {
@@ -45,7 +48,6 @@ describe.each(["remove", "retain", "protect"] as const)("under removalPolicy %s"
 	});
 
 	test("nothing but precious volumes is protected or retained", async () => {
-		const stack = await recordStack({ stack: "qa", settings: { removalPolicy } });
 		const kept = stack.resources.filter(
 			({ options: { protect, retainOnDelete } }) => protect || retainOnDelete,
 		);
@@ -56,7 +58,6 @@ describe.each(["remove", "retain", "protect"] as const)("under removalPolicy %s"
 	});
 
 	test("a destroy is refused by the guard of the stack only where it is protected", async () => {
-		const stack = await recordStack({ stack: "qa", settings: { removalPolicy } });
 		const { inputs } = stack.named("stack-destroy-guard-check");
 		if (removalPolicy === "protect") expect(inputs.delete).toMatch(/exit 1$/);
 		else expect(inputs.delete).toBeUndefined();

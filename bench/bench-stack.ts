@@ -1,0 +1,82 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { performance } from "node:perf_hooks";
+import { programDirectory } from "../components/directories.ts";
+
+/** A stack of the benchmark's own, beside whatever runs on this machine. */
+export class BenchStack {
+	readonly directory = mkdtempSync(join(tmpdir(), "stack-bench-"));
+	readonly name: string;
+	readonly engine: "local" | "pulumi";
+
+	private constructor(engine: "local" | "pulumi") {
+		this.engine = engine;
+		this.name = `bench-${engine}`;
+	}
+
+	static async create(engine: "local" | "pulumi"): Promise<BenchStack> {
+		const stack = new BenchStack(engine);
+		const project = readFileSync(join(programDirectory, "Pulumi.yaml"), "utf8");
+		const main = `main: ${relative(stack.directory, programDirectory)}\n`;
+		writeFileSync(join(stack.directory, "Pulumi.yaml"), `${project}${main}`);
+		const settings = {
+			mode: "development",
+			removalPolicy: "remove",
+			imageSource: "auto",
+			prefix: stack.name,
+			port: await freePort(),
+		};
+		const config = Object.fromEntries(
+			Object.entries(settings).map(([key, value]) => [`persistent-stack:${key}`, value]),
+		);
+		writeFileSync(join(stack.directory, `Pulumi.${stack.name}.yaml`), JSON.stringify({ config }));
+		return stack;
+	}
+
+	/** Seconds that a command takes, from the shell's side: start of the process to its end. */
+	time(...args: string[]): number {
+		const engine = args.some((argument) => ["up", "preview", "destroy"].includes(argument))
+			? ["--engine", this.engine]
+			: [];
+		const command = ["-C", this.directory, "-s", this.name, ...engine, ...args];
+		const started = performance.now();
+		const result = spawnSync(join(programDirectory, "docker-dev.sh"), command, { encoding: "utf8" });
+		if (result.status !== 0) throw new Error(`docker-dev.sh ${args.join(" ")} failed:\n${result.stderr}`);
+		return (performance.now() - started) / 1000;
+	}
+
+	/** Memory in use of each container, MiB, as the cgroup has it without the page cache. */
+	idleMemory(): [service: string, mebibytes: string][] {
+		const label = `label=persistent-stack.owner=persistent-stack/${this.name}`;
+		const ids = docker("ps", "--quiet", "--filter", label).split("\n");
+		return docker("stats", "--no-stream", "--format", "{{.Name}}\t{{.MemUsage}}", ...ids)
+			.split("\n")
+			.sort()
+			.map((line) => line.split("\t"))
+			.map(([name = "", usage = ""]) => [name.slice(this.name.length + 1), usage.split(" / ")[0] ?? ""]);
+	}
+
+	cleanUp(): void {
+		spawnSync(join(programDirectory, "docker-dev.sh"), [
+			...["-C", this.directory, "-s", this.name, "--engine", this.engine],
+			...["destroy", "--yes"],
+		]);
+		rmSync(this.directory, { recursive: true, force: true });
+	}
+}
+
+export function docker(...args: string[]): string {
+	return execFileSync("docker", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trim();
+}
+
+function freePort(): Promise<number> {
+	return new Promise((resolve) => {
+		const server = createServer().listen(0, "127.0.0.1", () => {
+			const address = server.address();
+			server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
+		});
+	});
+}

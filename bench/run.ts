@@ -1,0 +1,10 @@
+/** `npm run bench`: ratios side by side in one run, and seconds where a person waits; the machine is named. */
+import { cpus, totalmem } from "node:os";
+import { benchLifecycle } from "./lifecycle.ts";
+
+const args = process.argv.slice(2);
+const gibibytes = Math.round(totalmem() / 2 ** 30);
+console.log(
+	`Machine: ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), ${gibibytes} GiB, Node ${process.versions.node}\n`,
+);
+await benchLifecycle({ fromNothing: args.includes("--from-nothing") });
