@@ -123,9 +123,11 @@ async function unhealthy(stack: string, container: ServiceContainer, seconds: nu
 
 /** The end of what the container has written since its last start, both streams as they were written. */
 function lastLines({ id, startedAt }: ServiceContainer): Promise<string> {
+	// A process may write before Docker has noted that it runs.
+	const since = new Date(startedAt.getTime() - 500).toISOString();
 	const script = 'exec docker logs --since "$1" --tail "$2" "$3" 2>&1';
 	return new Promise((done) => {
-		const args = ["-c", script, "sh", startedAt.toISOString(), String(shownLines), id];
+		const args = ["-c", script, "sh", since, String(shownLines), id];
 		execFile("sh", args, (_error, text) => {
 			const lines = text.trimEnd().split("\n").slice(-shownLines);
 			done(lines.map((line) => `    ${line}`).join("\n"));
