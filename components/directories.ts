@@ -30,7 +30,8 @@ export function stackDirectories(project: string, stack: string, settings: Stack
 	return {
 		state: stateDirectory(project, stack),
 		backups: resolve(project, settings.backupDirectory),
-		backendLogs: join(project, "backend", "logs"),
+		// Two stacks of one project must not write into the same files.
+		backendLogs: join(project, "backend", stack === "dev" ? "logs" : `logs-${stack}`),
 		backendContext: source(settings.backendContext),
 		backendDockerfile: source(settings.backendDockerfile),
 		frontendContext: source(settings.frontendContext),

@@ -25,7 +25,7 @@ interface Stage {
 const stages: Readonly<Record<string, Stage>> = {
 	types: { title: "Types", run: () => tool("tsc", "-p", ".") },
 	lint: { title: "Lint and format", run: () => tool("biome", "check", ".") },
-	unit: { title: "Unit tests, set-up and command line", run: () => jest(["unit", "setup", "cli"]) },
+	unit: { title: "Tests of units, set-up, command line and libraries", run: () => jest(otherFolders()) },
 	// Docker is one shared thing: these run one file after the other.
 	integration: {
 		title: "Integration tests on a real Docker Engine",
@@ -34,24 +34,18 @@ const stages: Readonly<Record<string, Stage>> = {
 	e2e: { title: "End-to-end tests", run: () => jest(["e2e"], "--runInBand") },
 };
 
-/** Folders of the unit stage that can be asked for alone. */
-const parts: Readonly<Record<string, Stage>> = {
-	setup: { title: "Set-up tests", run: () => jest(["setup"]) },
-	cli: { title: "Tests of the command line", run: () => jest(["cli"]) },
-};
-
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(names: readonly string[]): Promise<number> {
-	const unknown = names.filter((name) => !(name in stages) && !(name in parts));
+	const unknown = names.filter((name) => !stageOf(name));
 	if (unknown.length > 0) {
-		const known = [...Object.keys(stages), ...Object.keys(parts)].join(", ");
+		const known = [...new Set([...Object.keys(stages), ...otherFolders()])].join(", ");
 		console.error(`there is no stage ${unknown.join(", ")}; stages are ${known}`);
 		return 2;
 	}
 	const total: Tally = { passed: 0, failed: 0, skipped: 0 };
 	for (const name of names.length > 0 ? names : Object.keys(stages)) {
-		const stage = stages[name] ?? (parts[name] as Stage);
+		const stage = stageOf(name) as Stage;
 		console.log(`\n=== ${stage.title}`);
 		const started = performance.now();
 		const tally = await stage.run();
@@ -67,6 +61,19 @@ async function main(names: readonly string[]): Promise<number> {
 	return total.failed > 0 ? 1 : 0;
 }
 
+/** A stage, or one folder of the unit stage, such as `cli`. */
+function stageOf(name: string): Stage | undefined {
+	if (Object.hasOwn(stages, name)) return stages[name];
+	return otherFolders().includes(name) ? { title: `Tests of ${name}`, run: () => jest([name]) } : undefined;
+}
+
+/** Folders with tests that need no stage of their own; read from the disk, so that none is forgotten. */
+function otherFolders(): string[] {
+	return readdirSync(join(root, "test")).filter(
+		(folder) => !(folder !== "unit" && folder in stages) && hasTests(folder),
+	);
+}
+
 /** A check that is no test: it counts only when it fails. */
 async function tool(name: string, ...args: string[]): Promise<Tally> {
 	const code = await start(join(binaries, name), args);
@@ -74,10 +81,9 @@ async function tool(name: string, ...args: string[]): Promise<Tally> {
 }
 
 async function jest(folders: readonly string[], ...options: string[]): Promise<Tally> {
-	const present = folders.filter(hasTests);
-	if (present.length === 0) {
-		console.log(`there are no tests in ${folders.map((folder) => `test/${folder}`).join(", ")}`);
-		return { passed: 0, failed: 0, skipped: 0 };
+	if (!folders.some(hasTests)) {
+		console.error(`there are no tests in ${folders.map((folder) => `test/${folder}`).join(", ")}`);
+		return { passed: 0, failed: 1, skipped: 0 };
 	}
 	const directory = mkdtempSync(join(tmpdir(), "test-results-"));
 	const report = join(directory, "report.json");
@@ -86,7 +92,7 @@ async function jest(folders: readonly string[], ...options: string[]): Promise<T
 			process.execPath,
 			[
 				join(root, "node_modules", "jest", "bin", "jest.js"),
-				...present.map((folder) => `test/${folder}/`),
+				...folders.map((folder) => `test/${folder}/`),
 				...options,
 				"--json",
 				`--outputFile=${report}`,

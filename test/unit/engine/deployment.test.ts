@@ -237,6 +237,17 @@ describe("a replacement in which the old one goes first", () => {
 		expect([...world.objects.keys()]).toEqual(["volume-2", "network-3", "volume-4"]);
 	});
 
+	test("makes what goes along as it was, where the program ignores its changes", async () => {
+		const ignoreChanges = ["label"];
+		const chain = (place: string, label: string): Declared[] => [
+			single("network", { place }),
+			parcel("container", { label }, { from: { place: "network" }, ignoreChanges }),
+		];
+		await world.run(chain("x", "first"));
+		await world.run(chain("y", "second"));
+		expect((await recordOf("container"))?.inputs).toMatchObject({ place: "y", label: "first" });
+	});
+
 	test("asks for permission for each object that it would delete", async () => {
 		await world.run(declared("x"));
 		const asked: string[] = [];

@@ -13,12 +13,37 @@ export interface Kind {
 	readonly prefix: string;
 	readonly port: number;
 	readonly development: boolean;
+	/** Directory of the recovery points. */
+	readonly backups: string;
+	/** Directory of the backend's log files. */
+	readonly logs: string;
 }
 
 export const kinds: readonly Kind[] = [
-	{ stack: "dev", prefix: "app", port: 8080, development: true },
-	{ stack: "staging", prefix: "app-staging", port: 8081, development: false },
-	{ stack: "prod", prefix: "app-prod", port: 8082, development: false },
+	{
+		stack: "dev",
+		prefix: "app",
+		port: 8080,
+		development: true,
+		backups: "/srv/shop/backups",
+		logs: "/srv/shop/backend/logs",
+	},
+	{
+		stack: "staging",
+		prefix: "app-staging",
+		port: 8081,
+		development: false,
+		backups: "/srv/shop/backups/staging",
+		logs: "/srv/shop/backend/logs-staging",
+	},
+	{
+		stack: "prod",
+		prefix: "app-prod",
+		port: 8082,
+		development: false,
+		backups: "/srv/shop/backups/prod",
+		logs: "/srv/shop/backend/logs-prod",
+	},
 ];
 
 /** Type and logical name of every component with its parent. */
@@ -128,7 +153,7 @@ function images({ prefix, development }: Kind): Record<string, Inputs> {
 	};
 }
 
-function commands({ stack, prefix, development }: Kind): Record<string, Inputs> {
+function commands({ stack, prefix, development, backups, logs }: Kind): Record<string, Inputs> {
 	const script = (name: string) => readFileSync(join(programDirectory, "components/scripts", name), "utf8");
 	return {
 		"stack-engine-record-write": {
@@ -140,8 +165,8 @@ function commands({ stack, prefix, development }: Kind): Record<string, Inputs> 
 			create: script("make-directories.sh"),
 			environment: {
 				DIRECTORIES: [
-					"700 /srv/shop/backups",
-					"755 /srv/shop/backend/logs",
+					`700 ${backups}`,
+					`755 ${logs}`,
 					...(development
 						? [
 								"755 /srv/shop/app/backend/media",
@@ -151,7 +176,7 @@ function commands({ stack, prefix, development }: Kind): Record<string, Inputs> 
 							]
 						: []),
 				].join("\n"),
-				BACKEND_LOGS: "/srv/shop/backend/logs",
+				BACKEND_LOGS: logs,
 				BACKEND_USER: "10001:10001",
 				HELPER_IMAGE: "sha256:pulled-pg:17",
 			},
@@ -321,7 +346,7 @@ function backendVariables(development: boolean): string[] {
 	];
 }
 
-function backend({ prefix, development }: Kind): Inputs {
+function backend({ prefix, development, logs }: Kind): Inputs {
 	return {
 		image: "sha256:built-stack-images-backend",
 		user: "10001:10001",
@@ -331,7 +356,7 @@ function backend({ prefix, development }: Kind): Inputs {
 			...(development ? [{ type: "bind", source: "/srv/shop/app/backend", target: "/app" }] : []),
 			{ type: "volume", source: `${prefix}-backend-media`, target: "/app/media" },
 			{ type: "volume", source: `${prefix}-backend-static`, target: "/app/staticfiles" },
-			{ type: "bind", source: "/srv/shop/backend/logs", target: "/app/logs" },
+			{ type: "bind", source: logs, target: "/app/logs" },
 		],
 		tmpfs: { "/tmp": "mode=1777" },
 		uploads: [

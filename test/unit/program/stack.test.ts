@@ -138,7 +138,7 @@ describe("production mode", () => {
 		for (const { inputs } of stack.ofType("docker:index/container:Container")) {
 			const mounts = inputs.mounts as { type: string; source: string }[];
 			const binds = mounts.filter(({ type }) => type === "bind").map(({ source }) => source);
-			expect(binds.filter((source) => source !== "/srv/shop/backend/logs")).toEqual([]);
+			expect(binds.filter((source) => source !== `/srv/shop/backend/logs-${name}`)).toEqual([]);
 		}
 		const everything = JSON.stringify(stack.resources);
 		expect(everything).not.toContain("--reload");

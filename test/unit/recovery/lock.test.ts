@@ -108,6 +108,15 @@ describe("a lock that a living process holds", () => {
 		expect(lockHolder(file)?.token).toBe(second.token);
 	});
 
+	test("is not released by one whose own lock was removed by hand in the meantime", () => {
+		const file = join(directory, "0.lock");
+		const first = acquireLock(file, "first");
+		rmSync(file);
+		const second = acquireLock(file, "second");
+		first.release();
+		expect(lockHolder(file)?.token).toBe(second.token);
+	});
+
 	test("counts as held when its owner lives in another container, where its process cannot be seen", () => {
 		const file = join(directory, "0.lock");
 		acquireLock(file, "backup");
