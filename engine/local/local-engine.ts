@@ -104,6 +104,10 @@ export class LocalEngine implements Engine {
 			fail = reject;
 		});
 		failure.catch(() => {});
+		let complete: (exitCode: number) => void = () => {};
+		const completion = new Promise<number>((resolve) => {
+			complete = resolve;
+		});
 		let failed = false;
 
 		const monitor = await startMonitor({
@@ -121,6 +125,7 @@ export class LocalEngine implements Engine {
 					});
 			},
 			registerOutputs: (urn, outputs) => deployment.registerOutputs(urn, outputs),
+			complete: () => complete(0),
 			log: (severity, message) => {
 				if (severity === "error") errors.push(message);
 				else if (severity !== "debug") onEvent({ kind: "message", severity, text: message });
@@ -139,7 +144,7 @@ export class LocalEngine implements Engine {
 		};
 		run.signal?.addEventListener("abort", aborted, { once: true });
 		try {
-			const code = await Promise.race([program.ended, failure]);
+			const code = await Promise.race([completion, program.ended, failure]);
 			if (code !== 0) throw new EngineError(programFailure(errors, lines));
 			await deployment.finish();
 			return deployment;

@@ -37,6 +37,8 @@ export interface MonitorHandlers {
 	/** Never settles after a failure: the program is then ended, and says nothing of its own. */
 	register(registration: Registration): Promise<RegistrationResult>;
 	registerOutputs(urn: string, outputs: Properties): void;
+	/** The program has come to its good end: it has declared all it wants to declare. */
+	complete(): void;
 	log(severity: "debug" | "info" | "warning" | "error", message: string): void;
 }
 
@@ -62,7 +64,6 @@ export async function startMonitor(handlers: MonitorHandlers): Promise<Monitor> 
 		"grpc.max_receive_message_length": size,
 		"grpc.max_send_message_length": size,
 	});
-	const nothing = (_call: unknown, reply: Reply) => reply(null, new empty.Empty());
 	let rootResource = "";
 
 	server.addService(
@@ -89,7 +90,10 @@ export async function startMonitor(handlers: MonitorHandlers): Promise<Monitor> 
 				handlers.registerOutputs(call.request.getUrn(), readStruct(call.request.getOutputs()));
 				reply(null, new empty.Empty());
 			},
-			signalAndWaitForShutdown: nothing,
+			signalAndWaitForShutdown: (_call: unknown, reply: Reply) => {
+				handlers.complete();
+				reply(null, new empty.Empty());
+			},
 		} as unknown as grpc.UntypedServiceImplementation,
 	);
 

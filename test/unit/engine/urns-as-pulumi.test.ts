@@ -102,6 +102,7 @@ async function urnsByLocalEngine(project: string): Promise<string[]> {
 			return result;
 		},
 		registerOutputs: (urn, outputs) => deployment.registerOutputs(urn, outputs),
+		complete: () => {},
 		log: () => {},
 	});
 	const lines: string[] = [];
