@@ -62,9 +62,16 @@ export async function stopContainers(
 	return stopped;
 }
 
-/** Whether the container does its work: it runs, and is healthy where it can say so. */
-export function isWell({ state, health }: Pick<ServiceContainer, "state" | "health">): boolean {
-	return state === "running" && (health === "healthy" || health === "none");
+/**
+ * Whether the container does its work: it runs, and is healthy where it can say so. The backup sidecar's health
+ * tells the age of the newest recovery point, which `status` shows in a line of its own.
+ */
+export function isWell({
+	service,
+	state,
+	health,
+}: Pick<ServiceContainer, "service" | "state" | "health">): boolean {
+	return state === "running" && (service === "backup" || health === "healthy" || health === "none");
 }
 
 /**
@@ -100,8 +107,9 @@ export async function waitForHealth(
 	}
 }
 
-function hasFailed({ state, health, restarts }: ServiceContainer): boolean {
-	return state === "exited" || state === "dead" || restarts > toleratedRestarts || health === "unhealthy";
+function hasFailed({ service, state, health, restarts }: ServiceContainer): boolean {
+	const ill = health === "unhealthy" && service !== "backup";
+	return state === "exited" || state === "dead" || restarts > toleratedRestarts || ill;
 }
 
 async function unhealthy(stack: string, container: ServiceContainer, seconds: number): Promise<StackError> {

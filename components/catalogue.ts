@@ -44,7 +44,7 @@ export interface VolumeEntry {
 }
 
 /** The services of the stack, in the order in which they start. */
-export const serviceNames = ["db", "redis", "backend", "frontend", "proxy"] as const;
+export const serviceNames = ["db", "redis", "backend", "frontend", "proxy", "backup"] as const;
 export type ServiceName = (typeof serviceNames)[number];
 
 export const volumeCatalogue = [

@@ -18,9 +18,10 @@ export interface ImagesArgs {
 	/** What to build, or the name of a finished image. */
 	readonly backend: ImageBuild | string;
 	readonly frontend: ImageBuild | string;
+	readonly backup: ImageBuild;
 }
 
-export type ImageName = "postgres" | "redis" | "nginx" | "backend" | "frontend";
+export type ImageName = "postgres" | "redis" | "nginx" | "backend" | "frontend" | "backup";
 
 /**
  * The images of the services, each known by its id: containers that name an image by its id are replaced
@@ -53,6 +54,7 @@ export class Images extends pulumi.ComponentResource {
 			nginx: pull("nginx", args.base.images.nginx),
 			backend: obtain("backend", args.backend),
 			frontend: obtain("frontend", args.frontend),
+			backup: build("backup", args.backup),
 		};
 		this.registerOutputs({ ids: this.ids });
 	}

@@ -1,12 +1,14 @@
+import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { Backend } from "./backend.ts";
+import { Backup } from "./backup.ts";
 import type { BaseImages } from "./base-images.ts";
 import { Cache } from "./cache.ts";
 import type { VolumeKey } from "./catalogue.ts";
 import { DataVolumes } from "./data-volumes.ts";
 import { Database } from "./database.ts";
 import { DestroyGuard } from "./destroy-guard.ts";
-import { hostDirectories, type StackDirectories } from "./directories.ts";
+import { hostDirectories, programDirectory, type StackDirectories } from "./directories.ts";
 import type { EngineName } from "./engine-in-use.ts";
 import { EngineRecord } from "./engine-record.ts";
 import { Frontend, frontendAddress } from "./frontend.ts";
@@ -77,6 +79,16 @@ export class PersistentStack extends pulumi.ComponentResource {
 					dockerfile: directories.frontendDockerfile,
 					target: settings.mode,
 					args: { NODE_IMAGE: baseImages.images.node, NGINX_IMAGE: baseImages.images.nginx },
+				},
+				backup: {
+					context: programDirectory,
+					dockerfile: join(programDirectory, "images", "backup", "Dockerfile"),
+					// The very image of the server: a dump tool that is older than it refuses to dump.
+					args: {
+						POSTGRES_IMAGE: baseImages.images.postgres,
+						REDIS_IMAGE: baseImages.images.redis,
+						NODE_IMAGE: baseImages.images.node,
+					},
 				},
 			},
 			child(),
@@ -179,6 +191,22 @@ export class PersistentStack extends pulumi.ComponentResource {
 			},
 			child(),
 		);
+		const backup = new Backup(
+			`${name}-backup`,
+			{
+				identity,
+				settings,
+				labels,
+				image: images.ids.backup,
+				images: images.ids,
+				dataNetwork: networks.names.data,
+				mediaVolume: volumes.names["backend-media"],
+				staticVolume: volumes.names["backend-static"],
+				backupDirectory: directories.backups,
+				secrets,
+			},
+			child([database, cache, host]),
+		);
 		const smokeCheck = new SmokeCheck(
 			`${name}-smoke`,
 			{
@@ -188,11 +216,11 @@ export class PersistentStack extends pulumi.ComponentResource {
 			},
 			child([backend, frontend, proxy]),
 		);
-		// It must depend on whatever depends on nothing else: the smoke check is that for the whole stack.
+		// It must depend on whatever nothing else depends on: then everything outlives it.
 		new DestroyGuard(
 			`${name}-destroy-guard`,
 			{ stack: identity.stack, removalPolicy: settings.removalPolicy },
-			child([smokeCheck]),
+			child([smokeCheck, backup]),
 		);
 
 		this.url = applicationUrl(settings);

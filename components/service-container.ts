@@ -52,6 +52,8 @@ export interface ServiceContainerArgs {
 	readonly stopSignal?: string;
 	/** Seconds for a clean stop before the kill. */
 	readonly stopSeconds: number;
+	/** Whether a creation waits for health. @default true */
+	readonly wait?: boolean;
 	/** Seconds to wait for health at creation. @default 120 */
 	readonly waitSeconds?: number;
 	/** Extra labels, key to value. */
@@ -121,7 +123,7 @@ function containerArgs(args: ServiceContainerArgs): docker.ContainerArgs {
 		stopTimeout: args.stopSeconds,
 		// Without it a replaced container is killed with no SIGTERM at all.
 		destroyGraceSeconds: args.stopSeconds,
-		wait: true,
+		wait: args.wait ?? true,
 		waitTimeout: args.waitSeconds ?? 120,
 		mustRun: true,
 	};

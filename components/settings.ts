@@ -54,6 +54,15 @@ const image = (description: string, whenEmpty = "as imageSource says") =>
 		fix: "write an image name such as registry/name:tag, or leave it empty",
 	});
 
+const schedule = (description: string, byDefault: string) =>
+	define<string>({
+		type: "string",
+		description,
+		default: byDefault,
+		schema: z.string().regex(/^$|^@(yearly|annually|monthly|weekly|daily|hourly)$|^(\S+\s+){4,5}\S+$/),
+		fix: "write a cron expression such as 0 2 * * *, or leave it empty",
+	});
+
 const path = (description: string, byDefault: string) =>
 	define<string>({
 		type: "string",
@@ -176,9 +185,38 @@ export const settingDefinitions = {
 	backendMemoryMb: memory("backend", 512),
 	frontendMemoryMb: memory("frontend", 1024),
 	proxyMemoryMb: memory("proxy", 128),
+	backupMemoryMb: memory("backup", 256),
 	backupDirectory: path("Directory of the recovery points on the Docker host; mode 700.", "./backups"),
+	backupSchedule: schedule("Cron expression of the daily backup; empty: never.", "0 2 * * *"),
+	weeklyBackupSchedule: schedule("Cron expression of the weekly backup; empty: never.", "0 3 * * 0"),
+	timeZone: define<string>({
+		type: "string",
+		description: "Time zone of the schedules and of the times in file names, an IANA name.",
+		default: "UTC",
+		schema: z.string().refine(isTimeZone),
+		fix: "write a time zone such as UTC or Europe/Berlin",
+	}),
+	backupCompression: define<"gzip" | "zstd">({
+		type: "string",
+		description: "gzip, which tar -xzf opens, or zstd, which is faster and smaller.",
+		default: "gzip",
+		schema: z.enum(["gzip", "zstd"]),
+		fix: "write gzip or zstd",
+	}),
+	backupRecipients: define<string[]>({
+		type: "array",
+		description: "Public keys of age or ssh that recovery points are encrypted to; none: not encrypted.",
+		default: [],
+		schema: z.array(z.string().regex(/^(age1[a-z0-9]+|ssh-(ed25519|rsa) [^\n]+)$/)),
+		fix: 'write a list of public keys, such as ["age1…"], as age-keygen prints them',
+	}),
 	retentionDays: days("Days for which daily recovery points are kept locally.", 30),
 	weeklyRetentionDays: days("Days for which weekly recovery points are kept locally.", 28),
+	manualRetentionDays: days("Days for which recovery points made by hand are kept locally.", 30),
+	safetyRetentionDays: days(
+		"Days for which recovery points made before a migration or restore are kept.",
+		14,
+	),
 	minimumCopies: define<number>({
 		type: "integer",
 		description: "Verified full recovery points that retention never goes below, whatever their age.",
@@ -191,6 +229,15 @@ export const settingDefinitions = {
 		0,
 	),
 };
+
+function isTimeZone(name: string): boolean {
+	try {
+		new Intl.DateTimeFormat("en", { timeZone: name });
+		return true;
+	} catch {
+		return false;
+	}
+}
 
 type Definitions = typeof settingDefinitions;
 export type SettingKey = keyof Definitions;

@@ -64,8 +64,10 @@ export async function readContext(source: ContextSource): Promise<BuildContext> 
 
 	const rules = await firstReadable([`${dockerfile}.dockerignore`, join(directory, ".dockerignore")]);
 	const ignore = dockerignore().add(rules);
+	const exceptions = exceptionPrefixes(rules);
 	// A directory may be skipped whole only when no rule brings something in it back.
-	const mayPrune = !/^\s*!/m.test(rules);
+	const mayPrune = (path: string) =>
+		!exceptions.some((prefix) => prefix.startsWith(`${path}/`) || `${path}/`.startsWith(prefix));
 	const entries: string[] = [];
 	await walk("");
 	return { directory, entries: entries.sort(), dockerfileName, extraFiles };
@@ -76,7 +78,7 @@ export async function readContext(source: ContextSource): Promise<BuildContext> 
 			const path = folder === "" ? item.name : `${folder}/${item.name}`;
 			const ignored = path !== dockerfileName && ignore.ignores(path);
 			if (item.isDirectory()) {
-				if (ignored && mayPrune && !dockerfileName.startsWith(`${path}/`)) continue;
+				if (ignored && mayPrune(path) && !dockerfileName.startsWith(`${path}/`)) continue;
 				if ((await walk(path)) || !ignored) {
 					entries.push(path);
 					found = true;
@@ -88,6 +90,13 @@ export async function readContext(source: ContextSource): Promise<BuildContext> 
 		}
 		return found;
 	}
+}
+
+/** What each rule that begins with `!` brings back, up to its first pattern character. */
+function exceptionPrefixes(rules: string): string[] {
+	return [...rules.matchAll(/^\s*!\s*\/?(?:\.\/)?(.*)$/gm)].map(
+		([, rule = ""]) => rule.split(/[*?[\\]/)[0] ?? "",
+	);
 }
 
 /**

@@ -25,6 +25,7 @@ export function inspectStack(stack: TestStack): Json {
 	const text = JSON.stringify(inspected)
 		.replaceAll(stack.directory, "PROJECT")
 		.replaceAll(stack.name, "PREFIX")
+		.replaceAll(/sha256:[0-9a-f]{64}/g, "IMAGE")
 		.replaceAll(`"${stack.port}"`, '"PORT"');
 	return JSON.parse(text) as Json;
 }

@@ -13,6 +13,8 @@ export interface Kind {
 	readonly prefix: string;
 	readonly port: number;
 	readonly development: boolean;
+	/** Days for which daily recovery points are kept. */
+	readonly retentionDays: number;
 	/** Directory of the recovery points. */
 	readonly backups: string;
 	/** Directory of the backend's log files. */
@@ -25,6 +27,7 @@ export const kinds: readonly Kind[] = [
 		prefix: "app",
 		port: 8080,
 		development: true,
+		retentionDays: 7,
 		backups: "/srv/shop/backups",
 		logs: "/srv/shop/backend/logs",
 	},
@@ -33,6 +36,7 @@ export const kinds: readonly Kind[] = [
 		prefix: "app-staging",
 		port: 8081,
 		development: false,
+		retentionDays: 14,
 		backups: "/srv/shop/backups/staging",
 		logs: "/srv/shop/backend/logs-staging",
 	},
@@ -41,6 +45,7 @@ export const kinds: readonly Kind[] = [
 		prefix: "app-prod",
 		port: 8082,
 		development: false,
+		retentionDays: 30,
 		backups: "/srv/shop/backups/prod",
 		logs: "/srv/shop/backend/logs-prod",
 	},
@@ -66,6 +71,8 @@ export const expectedComponents: readonly (readonly [type: string, name: string,
 	["persistent-stack:docker:ServiceContainer", "stack-frontend", "stack-frontend"],
 	["persistent-stack:services:Proxy", "stack-proxy", "stack"],
 	["persistent-stack:docker:ServiceContainer", "stack-proxy", "stack-proxy"],
+	["persistent-stack:services:Backup", "stack-backup", "stack"],
+	["persistent-stack:docker:ServiceContainer", "stack-backup", "stack-backup"],
 	["persistent-stack:services:SmokeCheck", "stack-smoke", "stack"],
 	["persistent-stack:host:DestroyGuard", "stack-destroy-guard", "stack"],
 ];
@@ -74,9 +81,9 @@ export const expectedComponents: readonly (readonly [type: string, name: string,
 export const expectedCounts: Readonly<Record<string, number>> = {
 	"docker:index/volume:Volume": 6,
 	"docker:index/network:Network": 2,
-	"docker:index/container:Container": 5,
+	"docker:index/container:Container": 6,
 	"docker:index/remoteImage:RemoteImage": 3,
-	"docker:index/image:Image": 2,
+	"docker:index/image:Image": 3,
 	"random:index/randomPassword:RandomPassword": 3,
 	"command:local:Command": 5,
 };
@@ -98,6 +105,7 @@ export function expectedInputs(kind: Kind): Readonly<Record<string, Inputs>> {
 		"stack-backend-container": { ...hardened(kind, "backend", 512, 40), ...backend(kind) },
 		"stack-frontend-container": { ...hardened(kind, "frontend", 1024, 10), ...frontend(kind) },
 		"stack-proxy-container": { ...hardened(kind, "proxy", 128, 30), ...proxy(kind) },
+		"stack-backup-container": { ...hardened(kind, "backup", 256, 30), ...backup(kind) },
 	};
 }
 
@@ -149,6 +157,11 @@ function images({ prefix, development }: Kind): Record<string, Inputs> {
 		"stack-images-frontend": built("frontend", {
 			args: { NODE_IMAGE: "no:24", NGINX_IMAGE: "ng:1" },
 			target: development ? "development" : "production",
+		}),
+		"stack-images-backup": built("backup", {
+			context: programDirectory,
+			dockerfile: join(programDirectory, "images/backup/Dockerfile"),
+			args: { POSTGRES_IMAGE: "pg:17", REDIS_IMAGE: "rd:8", NODE_IMAGE: "no:24" },
 		}),
 	};
 }
@@ -324,6 +337,60 @@ function cache({ prefix }: Kind): Inputs {
 			startPeriod: "1m0s",
 			retries: 6,
 		},
+		waitTimeout: 120,
+	};
+}
+
+function backup({ stack, prefix, backups, retentionDays }: Kind): Inputs {
+	const policy = {
+		stack,
+		timeZone: "UTC",
+		schedules: { daily: "0 2 * * *", weekly: "0 3 * * 0" },
+		retentionDays: { daily: retentionDays, weekly: 28, manual: 30, safety: 14 },
+		minimumCopies: 3,
+		compression: "gzip",
+		recipients: [],
+		images: {
+			postgres: "sha256:pulled-pg:17",
+			redis: "sha256:pulled-rd:8",
+			nginx: "sha256:pulled-ng:1",
+			backend: "sha256:built-stack-images-backend",
+			frontend: "sha256:built-stack-images-frontend",
+			backup: "sha256:built-stack-images-backup",
+		},
+	};
+	return {
+		image: "sha256:built-stack-images-backup",
+		capabilities: { drops: ["ALL"], adds: ["CAP_DAC_READ_SEARCH", "CAP_SETGID", "CAP_SETUID"] },
+		envs: [
+			`AGENT_CONFIG=${JSON.stringify(policy)}`,
+			"DATABASE_HOST=db",
+			"DATABASE_NAME=backend_db",
+			"DATABASE_USER=postgres",
+			"DATABASE_PASSWORD_FILE=/run/secrets/database_password",
+			"REDIS_HOST=redis",
+			"REDIS_PASSWORD_FILE=/run/secrets/redis_password",
+		],
+		networksAdvanced: [on(`${prefix}-data`, "backup")],
+		mounts: [
+			{ type: "bind", source: backups, target: "/backups" },
+			{ type: "volume", source: `${prefix}-backend-media`, target: "/data/media", readOnly: true },
+			{ type: "volume", source: `${prefix}-backend-static`, target: "/data/static", readOnly: true },
+		],
+		tmpfs: { "/tmp": "mode=1777", "/var/lib/postgresql/data": "size=64k" },
+		uploads: [
+			secretFile("database_password", "database-password"),
+			secretFile("redis_password", "redis-password"),
+		],
+		readOnly: false,
+		healthcheck: {
+			tests: ["CMD", "agent", "health"],
+			interval: "1m0s",
+			timeout: "30s",
+			startPeriod: "30s",
+			retries: 2,
+		},
+		wait: false,
 		waitTimeout: 120,
 	};
 }

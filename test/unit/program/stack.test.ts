@@ -103,8 +103,8 @@ describe.each(kinds)("the $stack stack", (kind) => {
 
 	test("marks every secret value as secret wherever it goes", () => {
 		const occurrences = stack.resources.map(({ wire }) => countMarks(wire));
-		// Three uploads to the backend, one to the database, two to the cache, three to the migrations.
-		expect(sum(occurrences.map(({ sealed }) => sealed))).toBe(9);
+		// Three uploads to the backend, one to the database, two each to cache and backup, three to the migrations.
+		expect(sum(occurrences.map(({ sealed }) => sealed))).toBe(11);
 		expect(sum(occurrences.map(({ open }) => open))).toBe(0);
 	});
 
@@ -138,7 +138,8 @@ describe("production mode", () => {
 		for (const { inputs } of stack.ofType("docker:index/container:Container")) {
 			const mounts = inputs.mounts as { type: string; source: string }[];
 			const binds = mounts.filter(({ type }) => type === "bind").map(({ source }) => source);
-			expect(binds.filter((source) => source !== `/srv/shop/backend/logs-${name}`)).toEqual([]);
+			const written = [`/srv/shop/backend/logs-${name}`, `/srv/shop/backups/${name}`];
+			expect(binds.filter((source) => !written.includes(source))).toEqual([]);
 		}
 		const everything = JSON.stringify(stack.resources);
 		expect(everything).not.toContain("--reload");
@@ -160,7 +161,7 @@ describe("a team's own application", () => {
 			stack: "dev",
 			settings: { backendImage: "shop/api:3", frontendImage: "shop/web:7" },
 		});
-		expect(stack.ofType("docker:index/image:Image")).toEqual([]);
+		expect(stack.ofType("docker:index/image:Image").map(({ name }) => name)).toEqual(["stack-images-backup"]);
 		expect(stack.named("stack-images-backend").inputs).toEqual({ name: "shop/api:3", keepLocally: true });
 		expect(stack.named("stack-images-frontend").inputs).toEqual({ name: "shop/web:7", keepLocally: true });
 		expect(stack.named("stack-backend-container").inputs.image).toBe("sha256:pulled-shop/api:3");
@@ -181,6 +182,7 @@ describe("a team's own application", () => {
 		const stack = await recordStack({ stack: "dev", settings: { backendImage: "shop/api:3" } });
 		expect(stack.ofType("docker:index/image:Image").map(({ name }) => name)).toEqual([
 			"stack-images-frontend",
+			"stack-images-backup",
 		]);
 	});
 
@@ -232,7 +234,7 @@ describe("settings that change the declaration", () => {
 		const labelled = stack.resources.filter(({ type }) =>
 			/^docker:index\/.*:(Container|Network|Volume)$/.test(type),
 		);
-		expect(labelled).toHaveLength(13);
+		expect(labelled).toHaveLength(14);
 		for (const { inputs } of labelled) {
 			expect(inputs.labels).toEqual(
 				expect.arrayContaining([
@@ -256,11 +258,15 @@ describe("settings that change the declaration", () => {
 		]);
 	});
 
-	test("a CA image is handed to both builds, and to nothing else", async () => {
+	test("a CA image is handed to every build, and to nothing else", async () => {
 		const images = { postgres: "pg:17", redis: "rd:8", nginx: "ng:1", python: "py:3", node: "no:24" };
 		const stack = await recordStack({ stack: "dev", baseImages: { images, caImage: "ca:1" } });
 		const named = stack.resources.filter(({ inputs }) => JSON.stringify(inputs).includes("ca:1"));
-		expect(named.map(({ name }) => name).sort()).toEqual(["stack-images-backend", "stack-images-frontend"]);
+		expect(named.map(({ name }) => name).sort()).toEqual([
+			"stack-images-backend",
+			"stack-images-backup",
+			"stack-images-frontend",
+		]);
 		for (const { inputs } of named) expect(inputs.build).toMatchObject({ args: { CA_IMAGE: "ca:1" } });
 	});
 

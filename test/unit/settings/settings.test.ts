@@ -75,12 +75,28 @@ const table: Readonly<Record<SettingKey, { byDefault: unknown; right: string[]; 
 	backendMemoryMb: memoryRow(512),
 	frontendMemoryMb: memoryRow(1024),
 	proxyMemoryMb: memoryRow(128),
+	backupMemoryMb: memoryRow(256),
 	backupDirectory: pathRow("./backups"),
+	backupSchedule: scheduleRow("0 2 * * *"),
+	weeklyBackupSchedule: scheduleRow("0 3 * * 0"),
+	timeZone: { byDefault: "UTC", right: ["Europe/Berlin"], wrong: ["", "Mars/Base", "UTC+99"] },
+	backupCompression: { byDefault: "gzip", right: ["zstd"], wrong: ["", "bzip2", "GZIP"] },
+	backupRecipients: {
+		byDefault: [],
+		right: ['["age1qyqszqgpqyqszqgp"]', '["ssh-ed25519 AAAAC3Nza user@host"]'],
+		wrong: ['["AGE-SECRET-KEY-1QQ"]', '[""]', '["age1 x"]'],
+	},
 	retentionDays: daysRow(30),
 	weeklyRetentionDays: daysRow(28),
+	manualRetentionDays: daysRow(30),
+	safetyRetentionDays: daysRow(14),
 	minimumCopies: { byDefault: 3, right: ["1", "1000"], wrong: ["0", "-3", "1001", "1.5", "three"] },
 	offsiteRetentionDays: daysRow(0),
 };
+
+function scheduleRow(byDefault: string) {
+	return { byDefault, right: ["", "*/5 * * * *", "@daily"], wrong: ["2 o'clock", "* * *", "@never"] };
+}
 
 function imageRow() {
 	return {

@@ -1,0 +1,139 @@
+/** What the sidecar is told: one JSON value for the policy, and the connections as the backend has them. */
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+import { volumeCatalogue } from "../components/catalogue.ts";
+import { AgentError, exitCodes } from "./failure.ts";
+
+const days = z.number().int().min(0);
+const cron = z.string().min(1);
+
+const configSchema = z.strictObject({
+	stack: z.string().regex(/^[\w.-]+$/),
+	timeZone: z.string().default("UTC"),
+	/** Cron expressions in the time zone; null: never. */
+	schedules: z
+		.strictObject({
+			daily: cron.nullable().default("0 2 * * *"),
+			weekly: cron.nullable().default("0 3 * * 0"),
+		})
+		.prefault({}),
+	retentionDays: z.strictObject({
+		daily: days,
+		weekly: days,
+		manual: days,
+		safety: days,
+	}),
+	minimumCopies: z.number().int().min(1),
+	compression: z.enum(["gzip", "zstd"]).default("gzip"),
+	/** Public keys of age. Empty: not encrypted. */
+	recipients: z.array(z.string().regex(/^(age1|ssh-)[^\n]+$/)).default([]),
+	/** Images of the stack by service, for the manifest. */
+	images: z.record(z.string(), z.string()).default({}),
+	/** Minutes that a run may be late before the container is unhealthy. */
+	graceMinutes: z.number().min(1).default(90),
+	/** Seconds that a scheduled run waits for somebody else's lock. */
+	lockWaitSeconds: z.number().min(0).default(1800),
+	/** Seconds that the dump waits for a table somebody has locked. */
+	tableLockSeconds: z.number().int().min(1).default(60),
+	backupDirectory: z.string().default("/backups"),
+	dataDirectory: z.string().default("/data"),
+});
+
+export type AgentConfig = z.infer<typeof configSchema> & {
+	readonly database: DatabaseConnection;
+	readonly redis: RedisConnection;
+};
+
+export interface DatabaseConnection {
+	readonly host: string;
+	readonly port: number;
+	readonly name: string;
+	readonly user: string;
+	readonly passwordFile: string;
+}
+
+export interface RedisConnection {
+	readonly host: string;
+	readonly port: number;
+	/** Empty: Redis's default user. */
+	readonly user: string;
+	readonly passwordFile: string;
+}
+
+/** An archive of files in a recovery point. */
+export interface FileSet {
+	/** Name of the part, and of the directory under `dataDirectory`. */
+	readonly name: string;
+	readonly directory: string;
+}
+
+/** @throws AgentError naming the variable and what is wrong with it. */
+export function readConfig(environment: NodeJS.ProcessEnv): AgentConfig {
+	const text = environment.AGENT_CONFIG;
+	if (!text)
+		throw new AgentError(
+			"AGENT_CONFIG is not set: it is the JSON of the stack's backup policy",
+			exitCodes.usage,
+		);
+	let value: unknown;
+	try {
+		value = JSON.parse(text);
+	} catch (error) {
+		throw new AgentError(`AGENT_CONFIG is not JSON: ${(error as Error).message}`, exitCodes.usage);
+	}
+	const parsed = configSchema.safeParse(value);
+	if (!parsed.success) {
+		const problems = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+		throw new AgentError(`AGENT_CONFIG is wrong: ${problems.join("; ")}`, exitCodes.usage);
+	}
+	try {
+		new Intl.DateTimeFormat("en", { timeZone: parsed.data.timeZone });
+	} catch {
+		throw new AgentError(`AGENT_CONFIG: there is no time zone ${parsed.data.timeZone}`, exitCodes.usage);
+	}
+	return {
+		...parsed.data,
+		database: {
+			host: environment.DATABASE_HOST ?? "db",
+			port: Number(environment.DATABASE_PORT ?? 5432),
+			name: environment.DATABASE_NAME ?? "backend_db",
+			user: environment.DATABASE_USER ?? "postgres",
+			passwordFile: environment.DATABASE_PASSWORD_FILE ?? "/run/secrets/database_password",
+		},
+		redis: {
+			host: environment.REDIS_HOST ?? "redis",
+			port: Number(environment.REDIS_PORT ?? 6379),
+			user: environment.REDIS_USER ?? "",
+			passwordFile: environment.REDIS_PASSWORD_FILE ?? "/run/secrets/redis_password",
+		},
+	};
+}
+
+/** Volumes that the catalogue wants archived, without the prefix of their service: media, static. */
+export function fileSets(config: AgentConfig): FileSet[] {
+	return volumeCatalogue
+		.filter((entry) => entry.backup === "file-archive")
+		.map((entry) => entry.key.replace(`${entry.service}-`, ""))
+		.map((name) => ({ name, directory: `${config.dataDirectory}/${name}` }));
+}
+
+/**
+ * A password from its file. A line end is not part of it: editors and `echo` add one, and the server then
+ * refuses a password that looks right.
+ */
+export function readSecret(file: string, warn: (message: string) => void): string {
+	let text: string;
+	try {
+		text = readFileSync(file, "utf8");
+	} catch (error) {
+		throw new AgentError(
+			`the password file ${file} cannot be read (${(error as Error).message}); nothing was dumped. Run up, which brings the secrets`,
+			exitCodes.credentials,
+		);
+	}
+	const secret = text.replace(/[\r\n]+$/, "");
+	if (secret !== text) warn(`the password file ${file} ends with a line end, which was left out`);
+	if (secret === "")
+		throw new AgentError(`the password file ${file} is empty; nothing was dumped`, exitCodes.credentials);
+	return secret;
+}

@@ -1,0 +1,140 @@
+/** A run from the lock to the retention. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { updateLatest } from "../recovery/latest.ts";
+import {
+	acquireLock,
+	type Lock,
+	LockedError,
+	lockFile,
+	lockHolder,
+	lockTokenVariable,
+} from "../recovery/lock.ts";
+import type { PointClass, PointKind } from "../recovery/manifest.ts";
+import { listPoints } from "../recovery/points.ts";
+import { carryOut } from "../recovery/prune.ts";
+import { planRetention, type RetentionPlan } from "../recovery/retention.ts";
+import { type RunRecord, readStatus, writeStatus } from "../recovery/status-file.ts";
+import { sweepPartials } from "../recovery/sweep.ts";
+import type { AgentConfig } from "./config.ts";
+import { explain } from "./failure.ts";
+import { type MadePoint, makeRecoveryPoint, type RunContext } from "./recovery-point.ts";
+
+export interface JobResult extends MadePoint {
+	/** What retention removed after it. */
+	readonly pruned: readonly string[];
+}
+
+/**
+ * Makes a recovery point, then applies the retention, then moves the link to the newest. What fails is in the
+ * status file and thrown; retention then did not run.
+ *
+ * @param lockWaitSeconds how long to wait for somebody else's lock. @default 0
+ */
+export async function runJob(
+	context: RunContext,
+	kind: PointKind,
+	pointClass: PointClass,
+	lockWaitSeconds = 0,
+): Promise<JobResult> {
+	const { config, report } = context;
+	const startedAt = new Date();
+	const name = kind === "full" ? `${pointClass} backup` : "database backup";
+	let lock: Lock | undefined;
+	try {
+		lock = await takeLock(context, name, lockWaitSeconds);
+		const swept = await sweepPartials(config.backupDirectory, config.stack);
+		if (swept.length > 0)
+			report({ event: "warning", message: `remains of a killed run were removed: ${swept.join(", ")}` });
+		const made = await makeRecoveryPoint(context, kind, pointClass);
+		const pruned = await applyRetention(config);
+		const record = {
+			kind,
+			class: pointClass,
+			startedAt: startedAt.toISOString(),
+			endedAt: new Date().toISOString(),
+		};
+		await remember(config, {
+			...record,
+			outcome: "success",
+			file: made.index.archive,
+			seconds: made.seconds,
+		});
+		return { ...made, pruned };
+	} catch (cause) {
+		const failure = cause instanceof LockedError ? cause : explain(cause, config.backupDirectory);
+		await remember(config, {
+			kind,
+			class: pointClass,
+			startedAt: startedAt.toISOString(),
+			endedAt: new Date().toISOString(),
+			outcome: "failed",
+			message: failure.message,
+		}).catch(() => undefined);
+		throw failure;
+	} finally {
+		lock?.release();
+	}
+}
+
+/** The retention alone, under the lock. */
+export async function prune(context: RunContext): Promise<{ plan: RetentionPlan; deleted: string[] }> {
+	const lock = await takeLock(context, "prune", 0);
+	try {
+		const plan = await retentionPlan(context.config);
+		const deleted = await carryOut(context.config.backupDirectory, plan);
+		await updateLink(context.config);
+		return { plan, deleted };
+	} finally {
+		lock.release();
+	}
+}
+
+export async function retentionPlan(config: AgentConfig, now = new Date()): Promise<RetentionPlan> {
+	const points = await listPoints(config.backupDirectory, config.timeZone);
+	return planRetention(
+		points,
+		{ days: config.retentionDays, minimumCopies: config.minimumCopies },
+		config.stack,
+		now,
+	);
+}
+
+export async function updateLink(config: AgentConfig): Promise<void> {
+	const points = await listPoints(config.backupDirectory, config.timeZone);
+	await updateLatest(config.backupDirectory, points, config.stack, new Date());
+}
+
+async function applyRetention(config: AgentConfig): Promise<string[]> {
+	const deleted = await carryOut(config.backupDirectory, await retentionPlan(config));
+	await updateLink(config);
+	return deleted;
+}
+
+/** A caller that holds the lock itself hands its token on; then it is the lock of this run too. */
+async function takeLock(
+	{ config, signal }: RunContext,
+	operation: string,
+	waitSeconds: number,
+): Promise<Lock> {
+	const file = lockFile(config.backupDirectory, config.stack);
+	const token = process.env[lockTokenVariable];
+	if (token && lockHolder(file)?.token === token) return { token, release: () => undefined };
+	const deadline = Date.now() + waitSeconds * 1000;
+	for (;;) {
+		try {
+			return acquireLock(file, operation);
+		} catch (error) {
+			if (!(error instanceof LockedError) || Date.now() >= deadline) throw error;
+			await sleep(2000, undefined, { signal });
+		}
+	}
+}
+
+async function remember(config: AgentConfig, run: RunRecord): Promise<void> {
+	const before = await readStatus(config.backupDirectory, config.stack);
+	await writeStatus(config.backupDirectory, config.stack, {
+		since: before?.since ?? run.startedAt,
+		lastRun: run,
+		lastSuccess: run.outcome === "success" && run.kind === "full" ? run : before?.lastSuccess,
+	});
+}

@@ -1,0 +1,225 @@
+/** The program in the backup container. Results go to stdout, progress as lines of JSON to stderr. */
+import { parseArgs } from "node:util";
+import { freshness, nextPlanned } from "../recovery/freshness.ts";
+import { lockFile, lockHolder } from "../recovery/lock.ts";
+import { isGood, listPoints, newestGoodFull, type RecoveryPoint } from "../recovery/points.ts";
+import { readStatus } from "../recovery/status-file.ts";
+import type { VerifyResult } from "../recovery/verify.ts";
+import { verifyAndRecord } from "../recovery/verify-and-record.ts";
+import { type AgentConfig, readConfig } from "./config.ts";
+import { AgentError, exitCodes, explain } from "./failure.ts";
+import { prune, retentionPlan, runJob, updateLink } from "./job.ts";
+import { Progress, reportToStderr } from "./progress.ts";
+import type { RunContext } from "./recovery-point.ts";
+import { runScheduler } from "./scheduler.ts";
+
+const usage = `agent run                                         the scheduler
+agent backup [--class daily|weekly|manual|safety] [--with-stdin]
+agent backup-db [--class manual|safety] [--with-stdin]
+agent list
+agent verify [FILE...] [--latest] [--all] [--identity FILE]
+agent prune [--dry-run]
+agent status
+agent health                                      exit code 1 when the newest recovery point is too old
+All but run and health take --json. --with-stdin: the run ends when its input ends.`;
+
+const { values: options, positionals } = parseArgs({
+	allowPositionals: true,
+	options: {
+		class: { type: "string", default: "manual" },
+		json: { type: "boolean", default: false },
+		"with-stdin": { type: "boolean", default: false },
+		"dry-run": { type: "boolean", default: false },
+		latest: { type: "boolean", default: false },
+		all: { type: "boolean", default: false },
+		identity: { type: "string" },
+		help: { type: "boolean", default: false },
+	},
+});
+
+type Command = (context: RunContext, operands: readonly string[]) => Promise<number>;
+
+const commands: Readonly<Record<string, Command>> = {
+	run: async (context) => {
+		await runScheduler(context);
+		return 0;
+	},
+	backup: (context) => makeNow(context, "full"),
+	"backup-db": (context) => makeNow(context, "database"),
+	list: async ({ config }) => {
+		const points = await listPoints(config.backupDirectory, config.timeZone);
+		print(points.map(publicPoint), () => points.map(pointLine).join("\n") || "There is no recovery point.");
+		return 0;
+	},
+	verify,
+	prune: async (context) => {
+		const { plan, deleted } = options["dry-run"]
+			? { plan: await retentionPlan(context.config), deleted: [] }
+			: await prune(context);
+		print({ dryRun: options["dry-run"], deleted, ...plan }, () =>
+			plan.decisions
+				.map(
+					(one) =>
+						`${one.action.padEnd(6)} ${one.file}  ${one.reason ?? `${one.ageDays.toFixed(1)} of ${one.keptDays} days`}`,
+				)
+				.join("\n"),
+		);
+		return 0;
+	},
+	status: async ({ config }) => {
+		const { state, fresh, reason } = await currentState(config);
+		print(state, () => reason ?? `The newest recovery point is ${state.newest?.file ?? "still to be made"}.`);
+		return fresh ? 0 : 1;
+	},
+	health: async ({ config }) => {
+		const { fresh, reason } = await currentState(config);
+		if (!fresh) process.stdout.write(`${reason}\n`);
+		return fresh ? 0 : 1;
+	},
+};
+
+async function makeNow(context: RunContext, kind: "full" | "database"): Promise<number> {
+	const pointClass = options.class;
+	if (
+		pointClass !== "daily" &&
+		pointClass !== "weekly" &&
+		pointClass !== "manual" &&
+		pointClass !== "safety"
+	) {
+		throw new AgentError(
+			`there is no class ${pointClass}; write daily, weekly, manual or safety`,
+			exitCodes.usage,
+		);
+	}
+	const result = await runJob(context, kind, pointClass);
+	const { index, seconds, pruned } = result;
+	const { archive: file, size, sha256, encrypted, verified, manifest } = index;
+	print(
+		{ file, size, sha256, encrypted, verified, seconds, pruned, warnings: manifest.warnings, manifest },
+		() => file,
+	);
+	return 0;
+}
+
+async function verify({ config, report, signal }: RunContext, operands: readonly string[]): Promise<number> {
+	const points = await listPoints(config.backupDirectory, config.timeZone);
+	const newest =
+		newestGoodFull(points, config.stack, new Date())?.file ?? points.findLast((p) => p.kind === "full")?.file;
+	const files = options.all
+		? points.map((point) => point.file)
+		: operands.length > 0
+			? operands
+			: newest
+				? [newest]
+				: [];
+	if (files.length === 0)
+		throw new AgentError("there is no recovery point to verify; make one: ./docker-dev.sh backup");
+	const results: VerifyResult[] = [];
+	for (const file of files) {
+		const point = points.find((one) => one.file === file);
+		if (!point)
+			throw new AgentError(
+				`there is no recovery point ${file}; see them with ./docker-dev.sh backup list`,
+				exitCodes.usage,
+			);
+		const progress = new Progress(report, `reading ${file}`, point.size);
+		results.push(
+			await verifyAndRecord(config.backupDirectory, file, {
+				signal,
+				identity: options.identity,
+				onProgress: (bytes) => progress.set(bytes),
+			}),
+		);
+	}
+	await updateLink(config);
+	print(
+		results.map(({ file, ok, how, problems, origin }) => ({ file, ok, how, problems, origin })),
+		() =>
+			results
+				.map(({ file, ok, how, problems }) =>
+					ok ? `${file}: good (${how})` : `${file}: DAMAGED: ${problems.join("; ")}`,
+				)
+				.join("\n"),
+	);
+	return results.every((result) => result.ok) ? 0 : exitCodes.invalid;
+}
+
+async function currentState(config: AgentConfig) {
+	const { backupDirectory, stack, schedules, timeZone } = config;
+	const now = new Date();
+	const points = await listPoints(backupDirectory, timeZone);
+	const remembered = await readStatus(backupDirectory, stack);
+	const since = remembered && new Date(remembered.since);
+	const { fresh, newest, ageHours, due, reason } = freshness(points, stack, config, since, now);
+	const next = (expression: string | null) =>
+		expression === null ? null : (nextPlanned(expression, timeZone, now)?.toISOString() ?? null);
+	const state = {
+		stack,
+		fresh,
+		reason,
+		newest: newest && publicPoint(newest),
+		ageHours,
+		due: due?.toISOString(),
+		next: { daily: next(schedules.daily), weekly: next(schedules.weekly) },
+		points: points.filter((point) => point.stack === stack).length,
+		goodFull: points.filter((point) => point.stack === stack && point.kind === "full" && isGood(point))
+			.length,
+		holder: lockHolder(lockFile(backupDirectory, stack)),
+		...remembered,
+	};
+	return { state, fresh, reason };
+}
+
+/** A recovery point without its index, which is long. */
+function publicPoint({ index: _, createdAt, ...point }: RecoveryPoint) {
+	return { ...point, createdAt: createdAt.toISOString() };
+}
+
+function pointLine(point: RecoveryPoint): string {
+	const state =
+		point.damage ??
+		(point.verified ? (point.verified.ok ? `verified (${point.verified.how})` : "DAMAGED") : "not verified");
+	return [
+		point.file,
+		point.class ?? "old script",
+		point.createdAt.toISOString(),
+		`${point.size} bytes`,
+		state,
+	].join("  ");
+}
+
+function print(value: unknown, text: () => string): void {
+	process.stdout.write(`${options.json ? JSON.stringify(value, null, 2) : text()}\n`);
+}
+
+async function main(): Promise<number> {
+	const [name = "", ...operands] = positionals;
+	const command = commands[name];
+	if (!command || options.help) {
+		process.stderr.write(`${usage}\n`);
+		return options.help ? 0 : exitCodes.usage;
+	}
+	const config = readConfig(process.env);
+	const stop = new AbortController();
+	let endedBy: number | undefined;
+	const end = (code: number, why: string) => {
+		endedBy ??= code;
+		stop.abort(new AgentError(`${why}; what it had made was removed`, code));
+	};
+	process.on("SIGTERM", () => end(exitCodes.terminated, "the run was ended by SIGTERM"));
+	process.on("SIGINT", () => end(exitCodes.interrupted, "the run was interrupted"));
+	if (options["with-stdin"]) {
+		process.stdin.on("end", () => end(exitCodes.interrupted, "whoever asked for the run went away")).resume();
+	}
+	try {
+		const code = await command({ config, report: reportToStderr, signal: stop.signal }, operands);
+		return name === "run" ? 0 : (endedBy ?? code);
+	} catch (error) {
+		const failure = explain(error, config.backupDirectory);
+		reportToStderr({ event: "failed", message: failure.message });
+		return endedBy ?? failure.exitCode;
+	}
+}
+
+process.exitCode = await main();
+process.stdin.destroy();

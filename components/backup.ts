@@ -1,0 +1,101 @@
+import * as pulumi from "@pulumi/pulumi";
+import { volumeEntry } from "./catalogue.ts";
+import { databaseName, databaseUser, type StackIdentity } from "./identity.ts";
+import { type Secrets, secretPaths } from "./secrets.ts";
+import { ServiceContainer } from "./service-container.ts";
+import type { StackSettings } from "./settings.ts";
+
+export interface BackupArgs {
+	readonly identity: StackIdentity;
+	readonly settings: StackSettings;
+	readonly image: pulumi.Input<string>;
+	/** Names or ids of the stack's images by service, for the manifests. */
+	readonly images: Readonly<Record<string, pulumi.Input<string>>>;
+	readonly dataNetwork: pulumi.Input<string>;
+	/** Real names of the volumes that are archived; they are mounted read-only. */
+	readonly mediaVolume: pulumi.Input<string>;
+	readonly staticVolume: pulumi.Input<string>;
+	/** Host directory of the recovery points: the only thing that can be written. */
+	readonly backupDirectory: string;
+	readonly secrets: Secrets;
+	readonly labels: Readonly<Record<string, string>>;
+}
+
+/**
+ * The backup sidecar: its schedules, and the agent that every backup runs in. No Docker socket, no way out of
+ * the network `data`. It begins as root to become the owner of the backup directory; of root's powers it keeps
+ * the one to read files that only their owner may.
+ */
+export class Backup extends pulumi.ComponentResource {
+	readonly service: ServiceContainer;
+
+	constructor(name: string, args: BackupArgs, opts?: pulumi.ComponentResourceOptions) {
+		super("persistent-stack:services:Backup", name, {}, opts);
+		const readOnly = (source: pulumi.Input<string>, target: string) => ({
+			type: "volume",
+			source,
+			target,
+			readOnly: true,
+		});
+		this.service = new ServiceContainer(
+			name,
+			{
+				identity: args.identity,
+				service: "backup",
+				image: args.image,
+				networks: { data: args.dataNetwork },
+				memoryMb: args.settings.backupMemoryMb,
+				labels: args.labels,
+				keepCapabilities: ["CAP_DAC_READ_SEARCH", "CAP_SETGID", "CAP_SETUID"],
+				environment: {
+					AGENT_CONFIG: pulumi
+						.output(args.images)
+						.apply((images) => JSON.stringify(agentConfig(args, images))),
+					DATABASE_HOST: "db",
+					DATABASE_NAME: databaseName,
+					DATABASE_USER: databaseUser,
+					DATABASE_PASSWORD_FILE: secretPaths.databasePassword,
+					REDIS_HOST: "redis",
+					REDIS_PASSWORD_FILE: secretPaths.redisPassword,
+				},
+				uploads: [args.secrets.upload("databasePassword"), args.secrets.upload("redisPassword")],
+				mounts: [
+					{ type: "bind", source: args.backupDirectory, target: "/backups" },
+					readOnly(args.mediaVolume, "/data/media"),
+					readOnly(args.staticVolume, "/data/static"),
+				],
+				// The base image declares its data directory a volume: an anonymous one would be made for nothing.
+				tmpfs: { "/tmp": "mode=1777", [volumeEntry("postgres-data").mountPath]: "size=64k" },
+				// Unhealthy means that the newest recovery point is too old, which no up can wait for.
+				healthcheck: {
+					test: ["CMD", "agent", "health"],
+					intervalSeconds: 60,
+					timeoutSeconds: 30,
+					retries: 2,
+				},
+				wait: false,
+				stopSeconds: 30,
+			},
+			{ parent: this },
+		);
+		this.registerOutputs({});
+	}
+}
+
+function agentConfig({ identity, settings }: BackupArgs, images: Record<string, string>) {
+	return {
+		stack: identity.stack,
+		timeZone: settings.timeZone,
+		schedules: { daily: settings.backupSchedule || null, weekly: settings.weeklyBackupSchedule || null },
+		retentionDays: {
+			daily: settings.retentionDays,
+			weekly: settings.weeklyRetentionDays,
+			manual: settings.manualRetentionDays,
+			safety: settings.safetyRetentionDays,
+		},
+		minimumCopies: settings.minimumCopies,
+		compression: settings.backupCompression,
+		recipients: settings.backupRecipients,
+		images,
+	};
+}

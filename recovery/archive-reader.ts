@@ -1,0 +1,180 @@
+/**
+ * Reads an archive as a stream, entry by entry. Nothing is ever unpacked to the disk, and no more than a few
+ * chunks are in memory.
+ */
+import { spawn } from "node:child_process";
+import { createHash, type Hash } from "node:crypto";
+import { once } from "node:events";
+import { createReadStream } from "node:fs";
+import { Readable } from "node:stream";
+import { extract, type Header } from "tar-stream";
+import { DamagedError } from "./damaged-error.ts";
+import { gunzipOne } from "./gunzip.ts";
+import type { Compression } from "./manifest.ts";
+
+export interface StoredBytes {
+	readonly size: number;
+	readonly sha256: string;
+}
+
+export interface ReadOptions {
+	/** File with the age identity, for an encrypted archive. */
+	readonly identity?: string;
+	/** Called with the bytes read from the disk so far. */
+	readonly onProgress?: (bytes: number) => void;
+	readonly signal?: AbortSignal;
+}
+
+/** One entry of a tar. */
+export type Visit = (header: Header, content: AsyncIterable<Buffer>) => Promise<void>;
+
+const chunkSize = 1 << 17;
+
+/** Counts and hashes what passes. */
+export class Meter {
+	bytes = 0;
+	readonly #hash: Hash = createHash("sha256");
+
+	async *pass(source: AsyncIterable<Buffer>, onProgress?: (bytes: number) => void): AsyncGenerator<Buffer> {
+		for await (const chunk of source) {
+			this.add(chunk);
+			onProgress?.(this.bytes);
+			yield chunk;
+		}
+	}
+
+	add(chunk: Buffer): void {
+		this.bytes += chunk.length;
+		this.#hash.update(chunk);
+	}
+
+	result(): StoredBytes {
+		return { size: this.bytes, sha256: this.#hash.digest("hex") };
+	}
+}
+
+/** Hashes a file as it is stored. */
+export async function hashFile(file: string, options: ReadOptions = {}): Promise<StoredBytes> {
+	const meter = new Meter();
+	for await (const _ of meter.pass(readFileChunks(file, options.signal), options.onProgress));
+	return meter.result();
+}
+
+/** What a file of the given format holds, decrypted and decompressed. */
+export function openContent(
+	stored: AsyncIterable<Buffer>,
+	format: { compression?: Compression; encrypted: boolean },
+	identity?: string,
+): AsyncIterable<Buffer> {
+	let content = stored;
+	if (format.encrypted) {
+		if (!identity) throw new Error("an encrypted archive cannot be read without its key");
+		content = throughChild(content, "age", ["--decrypt", "--identity", identity]);
+	}
+	if (format.compression === "gzip") return gunzipOne(content);
+	// Node's own decoder drops everything after a first frame that ends in the same chunk (nodejs/node#64741).
+	if (format.compression === "zstd")
+		return throughChild(content, "zstd", ["--decompress", "--stdout", "--quiet"]);
+	return content;
+}
+
+/** Chunks of a file, as they are stored. */
+export function readFileChunks(file: string, signal?: AbortSignal): AsyncIterable<Buffer> {
+	return createReadStream(file, { highWaterMark: chunkSize, signal });
+}
+
+/**
+ * Gives each entry of a tar to `visit`, which must read the content to its end.
+ *
+ * @throws DamagedError, or what `visit` throws. When the source fails, what came before it has been visited.
+ */
+export async function walkTar(source: AsyncIterable<Buffer>, visit: Visit): Promise<void> {
+	const walker = extract();
+	let last: string | undefined;
+	let visitFailure: unknown;
+	walker.on("entry", (header, content, next) => {
+		last = header.name;
+		// Its end by a cut may come while nobody is reading it; the walker's own error tells of it.
+		content.on("error", () => undefined);
+		visit(header, content as unknown as AsyncIterable<Buffer>).then(
+			() => next(),
+			(error: unknown) => {
+				visitFailure = error;
+				next(error as Error);
+			},
+		);
+	});
+	const finished = new Promise<void>((resolve, reject) => {
+		walker.on("finish", resolve);
+		walker.on("error", reject);
+		walker.on("close", resolve);
+	});
+	let walkFailure: unknown;
+	finished.catch((error: unknown) => {
+		walkFailure = error;
+	});
+	let sourceFailure: unknown;
+	let length = 0;
+	try {
+		for await (const chunk of source) {
+			length += chunk.length;
+			if (walkFailure) break;
+			if (!walker.write(chunk)) {
+				await Promise.race([once(walker, "drain"), finished]).catch(() => undefined);
+			}
+		}
+	} catch (error) {
+		sourceFailure = error;
+	}
+	if (!walkFailure) (walker as NodeJS.WritableStream).end();
+	await finished.catch(() => undefined);
+	const where = last === undefined ? "before the first part" : `in or after ${last}`;
+	if (sourceFailure) {
+		if (!(sourceFailure instanceof DamagedError)) throw sourceFailure;
+		throw new DamagedError(`${sourceFailure.message} (noticed ${where})`);
+	}
+	if (visitFailure && visitFailure !== walkFailure) throw visitFailure;
+	if (walkFailure) {
+		throw new DamagedError(`it is not a whole tar archive ${where}: ${(walkFailure as Error).message}`);
+	}
+	if (length < 1024) throw new DamagedError("it is not a tar archive: it is too short");
+}
+
+/** Passes a stream through a program. @throws DamagedError with what the program wrote to stderr. */
+export async function* throughChild(
+	source: AsyncIterable<Buffer>,
+	command: string,
+	args: readonly string[],
+): AsyncGenerator<Buffer> {
+	const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+	let said = "";
+	child.stderr.setEncoding("utf8").on("data", (text: string) => {
+		said = `${said}${text}`.slice(-2000);
+	});
+	const ended = new Promise<void>((resolve, reject) => {
+		child.on("error", reject);
+		child.on("close", (code, signal) =>
+			code === 0
+				? resolve()
+				: reject(new DamagedError(`${command} says: ${said.trim() || `ended with ${code ?? signal}`}`)),
+		);
+	});
+	ended.catch(() => undefined);
+	let sourceFailure: unknown;
+	const input = Readable.from(source, { objectMode: false, highWaterMark: chunkSize });
+	input.on("error", (error) => {
+		sourceFailure = error;
+		child.kill();
+	});
+	// A program that has found damage closes its input; what it says about it matters, not the broken pipe.
+	child.stdin.on("error", () => undefined);
+	input.pipe(child.stdin);
+	try {
+		for await (const chunk of child.stdout as AsyncIterable<Buffer>) yield chunk;
+		await ended.catch((error) => {
+			throw sourceFailure ?? error;
+		});
+	} finally {
+		child.kill();
+	}
+}
