@@ -24,6 +24,10 @@ export interface JobResult extends MadePoint {
 	readonly pruned: readonly string[];
 }
 
+/** What the lock says while the agent starts. */
+export const startOperation = "start of the backup agent";
+const startPatienceSeconds = 10;
+
 /**
  * Makes a recovery point, then applies the retention, then moves the link to the newest. What fails is in the
  * status file and thrown; retention then did not run.
@@ -119,13 +123,17 @@ async function takeLock(
 	const file = lockFile(config.backupDirectory, config.stack);
 	const token = process.env[lockTokenVariable];
 	if (token && lockHolder(file)?.token === token) return { token, release: () => undefined };
-	const deadline = Date.now() + waitSeconds * 1000;
+	const began = Date.now();
 	for (;;) {
 		try {
 			return acquireLock(file, operation);
 		} catch (error) {
-			if (!(error instanceof LockedError) || Date.now() >= deadline) throw error;
-			await sleep(2000, undefined, { signal });
+			if (!(error instanceof LockedError)) throw error;
+			// The start of the agent takes no time; who comes at that moment is not sent away for it.
+			const isStart = error.owner.operation === startOperation;
+			const patience = isStart ? Math.max(waitSeconds, startPatienceSeconds) : waitSeconds;
+			if (Date.now() - began >= patience * 1000) throw error;
+			await sleep(isStart ? 100 : 2000, undefined, { signal });
 		}
 	}
 }

@@ -199,7 +199,13 @@ async function main(): Promise<number> {
 		process.stderr.write(`${usage}\n`);
 		return options.help ? 0 : exitCodes.usage;
 	}
-	const config = readConfig(process.env);
+	let config: AgentConfig;
+	try {
+		config = readConfig(process.env);
+	} catch (error) {
+		reportToStderr({ event: "failed", message: (error as Error).message });
+		return exitCodes.usage;
+	}
 	const stop = new AbortController();
 	let endedBy: number | undefined;
 	const end = (code: number, why: string) => {

@@ -210,6 +210,7 @@ class PointMaker {
 				this.#redis(),
 				...rest.map((set) => this.#archive(set, (content) => this.#toFile(names.files(set.name), content))),
 			]);
+			await snapshot.mustBeHeld();
 			const stored = [...(others as ManifestPart[]), redis, globals];
 			for (const part of stored) {
 				await writer.storeFile(part.name, join(this.#work, part.name));
@@ -247,6 +248,7 @@ class PointMaker {
 				this.#dump(snapshot, password, (chunk) => file.append(chunk)),
 				snapshot.countRows(),
 			]);
+			await snapshot.mustBeHeld();
 			await file.finish();
 			await syncDirectory(this.#work);
 			return this.#manifest(snapshot, rows, [database]);

@@ -5,7 +5,7 @@ import { acquireLock, LockedError, lockFile } from "../recovery/lock.ts";
 import { isFromTheFuture, isGood, listPoints } from "../recovery/points.ts";
 import { readStatus, writeStatus } from "../recovery/status-file.ts";
 import { sweepPartials } from "../recovery/sweep.ts";
-import { runJob, updateLink } from "./job.ts";
+import { runJob, startOperation, updateLink } from "./job.ts";
 import type { RunContext } from "./recovery-point.ts";
 
 type ScheduledClass = "daily" | "weekly";
@@ -73,7 +73,7 @@ async function attempt(context: RunContext, pointClass: ScheduledClass): Promise
 async function prepare({ config, report }: RunContext): Promise<void> {
 	const { backupDirectory, stack } = config;
 	try {
-		const lock = acquireLock(lockFile(backupDirectory, stack), "start of the backup agent");
+		const lock = acquireLock(lockFile(backupDirectory, stack), startOperation);
 		try {
 			const swept = await sweepPartials(backupDirectory, stack);
 			if (swept.length > 0)

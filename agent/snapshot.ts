@@ -19,6 +19,8 @@ export interface Snapshot {
 	/** Statements that give the database its owner, rights, comment, limit and settings. */
 	readonly settingsSql: string;
 	countRows(): Promise<Record<string, number>>;
+	/** @throws Error when the session that held the view was lost: what was read under it is not one view then. */
+	mustBeHeld(): Promise<void>;
 	close(): Promise<void>;
 }
 
@@ -144,6 +146,15 @@ export async function openSnapshot(
 					counts[name] = Number(row?.n);
 				}
 				return counts;
+			},
+			mustBeHeld: async () => {
+				try {
+					await rows("SELECT 1");
+				} catch (error) {
+					throw new AgentError(
+						`the session that held the database's snapshot was lost: ${(error as Error).message}; nothing was kept. Run the backup again`,
+					);
+				}
 			},
 			close,
 		};

@@ -32,8 +32,10 @@ export async function estimate(
 	}
 	// Text of a dump is about as large as its table files, without their indexes; half of that when compressed.
 	if (kind === "database") return { work: source.databaseSize, disk: copies * source.databaseSize * 0.8 };
+	// Files that vanish while it counts make du end with 1; an estimate can do without them.
 	const usage = await output("du", ["--summarize", "--block-size=1", "--", ...source.directories], {
 		signal,
+		accept: [0, 1],
 	});
 	const files = usage.split("\n").reduce((total, line) => total + (Number.parseInt(line, 10) || 0), 0);
 	return { work: source.databaseSize + files, disk: copies * (files + source.databaseSize * 0.4) };

@@ -11,6 +11,7 @@ export class BenchStack {
 	readonly directory = mkdtempSync(join(tmpdir(), "stack-bench-"));
 	readonly name: string;
 	readonly engine: "local" | "pulumi";
+	#port = 0;
 
 	private constructor(engine: "local" | "pulumi") {
 		this.engine = engine;
@@ -22,18 +23,25 @@ export class BenchStack {
 		const project = readFileSync(join(programDirectory, "Pulumi.yaml"), "utf8");
 		const main = `main: ${relative(stack.directory, programDirectory)}\n`;
 		writeFileSync(join(stack.directory, "Pulumi.yaml"), `${project}${main}`);
-		const settings = {
+		stack.#port = await freePort();
+		stack.configure({});
+		return stack;
+	}
+
+	/** Writes the stack's file, with these settings beside its own. */
+	configure(settings: Readonly<Record<string, unknown>>): void {
+		const all = {
 			mode: "development",
 			removalPolicy: "remove",
 			imageSource: "auto",
-			prefix: stack.name,
-			port: await freePort(),
+			prefix: this.name,
+			port: this.#port,
+			...settings,
 		};
 		const config = Object.fromEntries(
-			Object.entries(settings).map(([key, value]) => [`persistent-stack:${key}`, value]),
+			Object.entries(all).map(([key, value]) => [`persistent-stack:${key}`, value]),
 		);
-		writeFileSync(join(stack.directory, `Pulumi.${stack.name}.yaml`), JSON.stringify({ config }));
-		return stack;
+		writeFileSync(join(this.directory, `Pulumi.${this.name}.yaml`), JSON.stringify({ config }));
 	}
 
 	/** Seconds that a command takes, from the shell's side: start of the process to its end. */

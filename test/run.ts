@@ -27,6 +27,10 @@ const stages: Readonly<Record<string, Stage>> = {
 	lint: { title: "Lint and format", run: () => tool("biome", "check", ".") },
 	unit: { title: "Tests of units, set-up, command line and libraries", run: () => jest(otherFolders()) },
 	// Docker is one shared thing: these run one file after the other.
+	recovery: {
+		title: "Recovery points, made of real databases",
+		run: () => jest(["recovery"], "--runInBand"),
+	},
 	integration: {
 		title: "Integration tests on a real Docker Engine",
 		run: () => jest(["integration"], "--runInBand"),

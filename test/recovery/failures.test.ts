@@ -143,6 +143,20 @@ test("a table that stays locked is said, within the time set", () => {
 	);
 }, 60_000);
 
+test("a file that cannot be read fails the run: it is not left out in silence", () => {
+	rig.shell("echo secret > /media/private; chown 10001:10001 /media/private; chmod 0600 /media/private");
+	run("chown", ["-R", "4321:4321", rig.backups]);
+	const options = rig
+		.sidecarArguments(["--user=4321:4321"])
+		.filter((option) => !option.startsWith("--cap-add"));
+	failed(
+		run("docker", ["run", "--rm", ...options, rig.agentImage, "backup"]),
+		1,
+		/media could not be read: .\/private: Cannot open: Permission denied/,
+	);
+	run("chown", ["-R", "0:0", rig.backups]);
+}, 60_000);
+
 test("a full disk fails the run: foreseen where it can be, and in the middle where it cannot", () => {
 	const small = (size: string, ...args: string[]) =>
 		run("docker", [
