@@ -7,8 +7,9 @@ import { isRemote } from "./docker.ts";
 import { StackError } from "./errors.ts";
 import { ensureHostDirectories } from "./host-directories.ts";
 import { withLock } from "./lock.ts";
+import type { MadeBackup } from "./make-backup.ts";
 import { duration } from "./output.ts";
-import { changes, objects, operationWords, volumeVerdicts } from "./plan.ts";
+import { changes, migrates, objects, operationWords, volumeVerdicts } from "./plan.ts";
 import { EngineProgress } from "./progress.ts";
 import { dockerHost } from "./setup/docker-host.ts";
 import { setupReport } from "./setup-report.ts";
@@ -20,9 +21,13 @@ export interface ApplyRequest {
 	readonly refresh: boolean;
 	/** Refuses a plan by throwing; called besides the refusal of data loss. */
 	readonly approve?: (plan: Plan) => void;
+	/** Whether a running database is backed up before it is migrated. @default true */
+	readonly backup?: boolean;
 }
 
 export interface Applied extends UpResult {
+	/** The database backup that was taken before the migration. */
+	readonly backup?: MadeBackup;
 	readonly engine: Engine["name"];
 	readonly seconds: number;
 }
@@ -48,7 +53,7 @@ export async function openStackEngine(context: VerbContext): Promise<Engine> {
 /** Brings about what the program declares, under the lock, and tells what happens. */
 export async function apply(
 	context: VerbContext,
-	{ operation, refresh, approve }: ApplyRequest,
+	{ operation, refresh, approve, backup = true }: ApplyRequest,
 ): Promise<Applied> {
 	const { output } = context;
 	const stack = context.load();
@@ -64,32 +69,43 @@ export async function apply(
 		);
 		const appliedBefore = appliedBy(stack.directories.state) !== undefined;
 		const { refuseDataLoss } = await import("../engine/data-guard.ts");
-		const result = await run(context, (options) =>
+		let made: MadeBackup | undefined;
+		const result = await run(context, (options, progress) =>
 			engine.up({
 				...options,
 				refresh,
-				approve: (plan) => {
+				approve: async (plan) => {
 					refuseDataLoss(plan);
 					approve?.(plan);
 					if (appliedBefore) warnOfEmptyVolumes(context, plan, existing);
+					if (!backup || !migrates(plan) || isRemote(dockerHost())) return;
+					made = await backupFirst(context, operation);
+					progress.begin("applying");
 				},
 			}),
 		);
 		const seconds = (performance.now() - started) / 1000;
 		output.progress(`${summary(result.plan)}, in ${duration(seconds)}`);
-		return { ...result, engine: engine.name, seconds };
+		return { ...result, backup: made, engine: engine.name, seconds };
 	});
+}
+
+/** The agent gets in under the lock that this verb holds. */
+async function backupFirst(context: VerbContext, operation: string): Promise<MadeBackup | undefined> {
+	const { backupBeforeMigration } = await import("./make-backup.ts");
+	const skip = context.command(`${operation} --no-backup`);
+	return await backupBeforeMigration(context, { untouched: "nothing was changed", skip });
 }
 
 /** Runs an engine with its progress shown; what failed is told once. */
 export async function run<T>(
 	context: VerbContext,
-	work: (options: RunOptions & UpOptions) => Promise<T>,
+	work: (options: RunOptions & UpOptions, progress: EngineProgress) => Promise<T>,
 ): Promise<T> {
 	const progress = new EngineProgress(context.output, context.load().identity.prefix, context.signal);
 	progress.begin("working out what has to change");
 	try {
-		return await work({ onEvent: progress.onEvent, signal: context.signal });
+		return await work({ onEvent: progress.onEvent, signal: context.signal }, progress);
 	} catch (error) {
 		progress.end();
 		if (context.signal.aborted) {

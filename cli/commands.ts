@@ -13,7 +13,7 @@ export const dangerLevels = {
 export type Danger = keyof typeof dangerLevels;
 
 /** Where an argument's completion comes from. */
-type Completion = "services" | "shells";
+type Completion = "services" | "shells" | "recovery-points";
 
 export interface ArgumentSpec {
 	readonly name: string;
@@ -31,6 +31,7 @@ export interface OptionSpec {
 }
 
 export interface CommandSpec {
+	/** The verb; of a sub-verb, its verb and itself: `backup list`. The verb stands before its sub-verbs. */
 	readonly name: string;
 	readonly group: "Stack" | "Services" | "Data" | "Inside a service" | "This program";
 	readonly summary: string;
@@ -63,6 +64,11 @@ const refresh: OptionSpec = {
 	description: "look at what really exists first, so that what was changed by hand is noticed",
 };
 
+const noBackup: OptionSpec = {
+	flags: "--no-backup",
+	description: "take no database backup before a migration",
+};
+
 const confirmation: OptionSpec = {
 	flags: "-y, --yes",
 	description: "answer yes; counts only where --stack is given",
@@ -74,9 +80,10 @@ export const commands: readonly CommandSpec[] = [
 		group: "Stack",
 		summary: "create the stack, or apply what changed in its settings",
 		details:
-			"Installs Docker and builds images where they are missing, then applies the program. A plan that would delete or replace a critical or important volume is refused. Containers that were stopped or removed by hand come back.",
+			"Installs Docker and builds images where they are missing, then applies the program. A plan that would delete or replace a critical or important volume is refused. Containers that were stopped or removed by hand come back. Where it brings a new backend image to a running database, it takes a database backup first, and changes nothing when that fails.",
 		options: [
 			refresh,
+			noBackup,
 			{ flags: "--dry-run", description: "show what would be done, as preview does, and change nothing" },
 		],
 		danger: "mild",
@@ -114,6 +121,7 @@ export const commands: readonly CommandSpec[] = [
 		summary: "build the images anew where their source changed, and replace their containers",
 		details: "Data volumes are kept. Services that are not built here have nothing to rebuild.",
 		arguments: [services],
+		options: [noBackup],
 		danger: "mild",
 		load: async () => (await import("./verbs/rebuild.ts")).rebuild,
 	},
@@ -147,9 +155,14 @@ export const commands: readonly CommandSpec[] = [
 	{
 		name: "status",
 		group: "Services",
-		summary: "show services and volumes and how they are",
+		summary: "show services, volumes and the newest backup, and how they are",
 		details: "Exits with 0 whatever the state is, so that scripts can read it; see --exit-code.",
-		options: [{ flags: "--exit-code", description: "exit with 6 unless every service runs and is healthy" }],
+		options: [
+			{
+				flags: "--exit-code",
+				description: "exit with 6 unless every service is healthy and no backup is overdue",
+			},
+		],
 		danger: "none",
 		load: async () => (await import("./verbs/status.ts")).status,
 	},
@@ -174,6 +187,66 @@ export const commands: readonly CommandSpec[] = [
 		options: [{ flags: "--no-size", description: "leave the sizes out, which have to be measured" }],
 		danger: "none",
 		load: async () => (await import("./verbs/volumes.ts")).volumes,
+	},
+	{
+		name: "backup",
+		group: "Data",
+		summary: "make a full backup: database, Redis, media and static files",
+		details:
+			"One consistent, checked archive in the backup directory, made by the backup container while the application runs. Ctrl-C, or the end of this command, ends the run and leaves nothing of it.",
+		danger: "mild",
+		load: async () => (await import("./verbs/backup.ts")).backup,
+	},
+	{
+		name: "backup list",
+		group: "Data",
+		summary: "show the backups: age, size, and whether they were found good",
+		danger: "none",
+		load: async () => (await import("./verbs/backup-list.ts")).list,
+	},
+	{
+		name: "backup verify",
+		group: "Data",
+		summary: "read backups from end to end and say whether they are good",
+		details:
+			"Without a file it is the newest full backup. An encrypted backup is checked by its stored bytes; with --identity also by its content. Exits with 7 when one is damaged, and names the damaged part.",
+		arguments: [
+			{
+				name: "files",
+				description: "backups, by name or path",
+				variadic: true,
+				completion: "recovery-points",
+			},
+		],
+		options: [
+			{ flags: "--latest", description: "the newest full backup (default)" },
+			{ flags: "--all", description: "every backup of this stack, and those of the old script" },
+			{ flags: "--identity <file>", description: "age or ssh private key, to read encrypted backups" },
+		],
+		danger: "none",
+		load: async () => (await import("./verbs/backup-verify.ts")).verify,
+	},
+	{
+		name: "backup prune",
+		group: "Data",
+		summary: "delete the backups that the retention policy lets go",
+		details:
+			"The same happens after every good backup. Never deleted: the newest verified full backups (minimumCopies), and whatever is not of this stack.",
+		options: [
+			{
+				flags: "--dry-run",
+				description: "show what would be deleted, and why the rest stays; delete nothing",
+			},
+		],
+		danger: "mild",
+		load: async () => (await import("./verbs/backup-prune.ts")).prune,
+	},
+	{
+		name: "backup-db",
+		group: "Data",
+		summary: "make a backup of the database alone, as plain SQL",
+		danger: "mild",
+		load: async () => (await import("./verbs/backup.ts")).backupDatabase,
 	},
 	{
 		name: "exec",
@@ -224,8 +297,11 @@ export const commands: readonly CommandSpec[] = [
 	{
 		name: "backend-migrate",
 		group: "Inside a service",
-		summary: "apply Django migrations to the database",
+		summary: "apply Django migrations to the database, after a backup of it",
+		details:
+			"The database backup is made where the database and the backup container run; when it fails, nothing is migrated. --no-backup is of this program; all other options are for manage.py migrate.",
 		arguments: [{ name: "arguments", description: "for manage.py migrate", variadic: true }],
+		options: [noBackup],
 		danger: "mild",
 		passThrough: "everything",
 		load: async () => (await import("./verbs/backend.ts")).migrate,

@@ -1,5 +1,6 @@
 /** The operator's command line. Started by cli/stack.mjs, which sees to the packages and to Node 24 first. */
 import { CommanderError } from "commander";
+import { commands } from "./commands.ts";
 import { createContext, defaultStack } from "./context.ts";
 import { refuseRemoteHost } from "./docker.ts";
 import { exitCodes, StackError } from "./errors.ts";
@@ -44,9 +45,8 @@ function parseOrFail(args: readonly string[]) {
 	} catch (error) {
 		if (!(error instanceof CommanderError)) throw error;
 		const [message = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
-		const verb = args.find((arg) => !arg.startsWith("-"));
-		const known = verb && error.code !== "commander.unknownCommand";
-		const fix = suggestion?.replace(/[()]/g, "") ?? `see ./docker-dev.sh ${known ? `${verb} ` : ""}--help`;
+		const verb = args.find((arg) => commands.some(({ name }) => name === arg));
+		const fix = suggestion?.replace(/[()]/g, "") ?? `see ./docker-dev.sh ${verb ? `${verb} ` : ""}--help`;
 		throw new StackError(message, { exitCode: exitCodes.usage, fix });
 	}
 }

@@ -146,6 +146,24 @@ export function duration(seconds: number): string {
 	return `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
+/** A size in bytes as `du -h` prints it: 8.0K, 42M. */
+export function formatBytes(bytes: number): string {
+	return bytes < 1024 ? `${Math.round(bytes)}B` : formatSize(bytes / 1024);
+}
+
+/** A size as `du -h` prints it: 8.0K, 42M, rounded up. */
+export function formatSize(kibibytes: number): string {
+	let size = kibibytes;
+	for (const unit of ["K", "M", "G", "T"]) {
+		const tenths = Math.ceil(size * 10) / 10;
+		if (size === 0) return "0";
+		if (tenths < 10) return `${tenths.toFixed(1)}${unit}`;
+		if (Math.ceil(size) < 1024 || unit === "T") return `${Math.ceil(size)}${unit}`;
+		size /= 1024;
+	}
+	return String(kibibytes);
+}
+
 /** How long something has been so: one unit, the largest. */
 export function age(since: Date, now = new Date()): string {
 	const seconds = Math.max(0, Math.floor((now.getTime() - since.getTime()) / 1000));

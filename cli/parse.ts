@@ -1,6 +1,6 @@
 /** Builds the parser and its help from the table of commands. */
 import { readFileSync } from "node:fs";
-import { Argument, Command, Option } from "commander";
+import { Argument, Command, Help, Option } from "commander";
 import { type CommandSpec, commands, globalOptions, type OptionSpec, usageOf } from "./commands.ts";
 import type { GlobalOptions, Invocation } from "./context.ts";
 import { exitCodeMeanings } from "./failure.ts";
@@ -36,7 +36,7 @@ export function parse(args: readonly string[]): Parsed | undefined {
 /** Help of the program, or of one command. */
 export function helpText(name?: string): string {
 	const program = createProgram(() => {});
-	return (program.commands.find((command) => command.name() === name) ?? program).helpInformation();
+	return (allCommands(program).find((command) => fullName(command) === name) ?? program).helpInformation();
 }
 
 function createProgram(onParsed: (parsed: Parsed) => void): Command {
@@ -50,23 +50,37 @@ function createProgram(onParsed: (parsed: Parsed) => void): Command {
 		.addHelpCommand(
 			new Command("help").argument("[verb]").description("show help of a verb").helpGroup("This program:"),
 		)
-		.configureHelp({ subcommandTerm: (command) => termOf(command.name()) })
+		.configureHelp({ subcommandTerm, visibleCommands: allCommands })
 		.configureOutput({ outputError: () => {} })
 		.enablePositionalOptions()
 		.exitOverride();
 	for (const option of globalOptions) program.addOption(createOption(option));
-	for (const spec of commands) program.addCommand(createCommand(spec, program, onParsed));
+	for (const spec of commands) {
+		const [verb, subVerb] = spec.name.split(" ");
+		const parent = subVerb
+			? (program.commands.find((command) => command.name() === verb) as Command)
+			: program;
+		parent.addCommand(createCommand(spec, onParsed));
+	}
 	const codes = exitCodeMeanings.map(([code, meaning]) => `  ${code.padEnd(8)} ${meaning}`).join("\n");
 	return program.addHelpText("after", `\nExit codes:\n${codes}`);
 }
 
-function createCommand(spec: CommandSpec, program: Command, onParsed: (parsed: Parsed) => void): Command {
-	const command = new Command(spec.name)
+function createCommand(spec: CommandSpec, onParsed: (parsed: Parsed) => void): Command {
+	const command = new Command(spec.name.split(" ").at(-1))
 		.summary(spec.summary)
 		.description([capitalised(spec.summary), spec.details].filter(Boolean).join("\n\n"))
 		.helpOption("-h, --help", "show help")
 		.helpGroup(`${spec.group}:`)
+		.configureHelp({
+			subcommandTerm,
+			groupItems: (all, visible, groupOf) =>
+				new Help().groupItems(all, visible, (item) =>
+					item instanceof Command ? "Or with a sub-verb:" : groupOf(item),
+				),
+		})
 		.configureOutput({ outputError: () => {} })
+		.enablePositionalOptions()
 		.exitOverride();
 	for (const { name, description, required, variadic } of spec.arguments ?? []) {
 		const written = `${name}${variadic ? "..." : ""}`;
@@ -78,9 +92,11 @@ function createCommand(spec: CommandSpec, program: Command, onParsed: (parsed: P
 	if (spec.passThrough) command.passThroughOptions();
 	if (spec.passThrough === "everything") command.allowUnknownOption();
 	command.action(() => {
-		const globals = readGlobals([program, command]);
+		const globals = readGlobals(pathTo(command));
 		const names = new Set((spec.options ?? []).map((option) => createOption(option).attributeName()));
-		const options = Object.fromEntries(Object.entries(command.opts()).filter(([name]) => names.has(name)));
+		const given = ([name]: [string, unknown]) =>
+			names.has(name) && command.getOptionValueSource(name) === "cli";
+		const options = Object.fromEntries(Object.entries(command.opts()).filter(given));
 		onParsed({
 			command: spec,
 			globals,
@@ -96,9 +112,32 @@ function createOption({ flags, description, choices }: OptionSpec): Option {
 }
 
 /** How the list of verbs names one. */
-function termOf(name: string): string {
-	const spec = commands.find((command) => command.name === name);
+function subcommandTerm(command: Command): string {
+	const name = fullName(command);
+	const spec = commands.find((candidate) => candidate.name === name);
 	return spec ? usageOf(spec) : `${name} [verb]`;
+}
+
+/** Verbs, each with its sub-verbs after it, and the help command. */
+function allCommands(program: Command): Command[] {
+	const verbs = program.commands.flatMap((command) => [command, ...command.commands]);
+	const others = new Help().visibleCommands(program).filter((command) => !verbs.includes(command));
+	return [...verbs, ...others];
+}
+
+/** The program, the verb, and where there is one the sub-verb. */
+function pathTo(command: Command): Command[] {
+	return command.parent ? [...pathTo(command.parent), command] : [command];
+}
+
+/** Name of a verb or sub-verb as the table has it. */
+function fullName(command: Command): string {
+	return (
+		pathTo(command)
+			.slice(1)
+			.map((part) => part.name())
+			.join(" ") || command.name()
+	);
 }
 
 /** The global options as given, before or after the verb; the one after it counts. */

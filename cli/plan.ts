@@ -52,6 +52,18 @@ export function describe(step: Step, prefix: string): { kind: string; name: stri
 	return { kind, name: isNamed ? `${prefix}-${short}` : short };
 }
 
+/**
+ * Whether a plan runs migrations: by itself, or by another image of the backend, whose code may expect them or
+ * run its own.
+ */
+export function migrates(plan: Plan): boolean {
+	return changes(plan).some(({ operation, name, differences }) => {
+		if (operation === "delete" || operation === "forget") return false;
+		if (name === "stack-migrations-run") return true;
+		return name === "stack-backend-container" && differences.some(({ property }) => property === "image");
+	});
+}
+
 /** What was done, in one word. */
 export function doneWord({ operation }: Step, kind: string): string {
 	if (kind === "action" && operation !== "delete" && operation !== "same") return "ran";

@@ -127,16 +127,3 @@ function readSizes(text: string, names: ReadonlyMap<string, string>): Map<string
 	}
 	return sizes;
 }
-
-/** A size as `du -h` prints it: 8.0K, 42M, rounded up. */
-export function formatSize(kibibytes: number): string {
-	let size = kibibytes;
-	for (const unit of ["K", "M", "G", "T"]) {
-		const tenths = Math.ceil(size * 10) / 10;
-		if (size === 0) return "0";
-		if (tenths < 10) return `${tenths.toFixed(1)}${unit}`;
-		if (Math.ceil(size) < 1024 || unit === "T") return `${Math.ceil(size)}${unit}`;
-		size /= 1024;
-	}
-	return String(kibibytes);
-}

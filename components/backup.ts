@@ -9,8 +9,11 @@ export interface BackupArgs {
 	readonly identity: StackIdentity;
 	readonly settings: StackSettings;
 	readonly image: pulumi.Input<string>;
-	/** Names or ids of the stack's images by service, for the manifests. */
-	readonly images: Readonly<Record<string, pulumi.Input<string>>>;
+	/**
+	 * Names of the stack's images, for the manifests. Names, not ids: an id would replace this container whenever
+	 * another service's image is built anew.
+	 */
+	readonly images: Readonly<Record<string, string>>;
 	readonly dataNetwork: pulumi.Input<string>;
 	/** Real names of the volumes that are archived; they are mounted read-only. */
 	readonly mediaVolume: pulumi.Input<string>;
@@ -48,9 +51,7 @@ export class Backup extends pulumi.ComponentResource {
 				labels: args.labels,
 				keepCapabilities: ["CAP_DAC_READ_SEARCH", "CAP_SETGID", "CAP_SETUID"],
 				environment: {
-					AGENT_CONFIG: pulumi
-						.output(args.images)
-						.apply((images) => JSON.stringify(agentConfig(args, images))),
+					AGENT_CONFIG: JSON.stringify(agentConfig(args)),
 					DATABASE_HOST: "db",
 					DATABASE_NAME: databaseName,
 					DATABASE_USER: databaseUser,
@@ -82,7 +83,7 @@ export class Backup extends pulumi.ComponentResource {
 	}
 }
 
-function agentConfig({ identity, settings }: BackupArgs, images: Record<string, string>) {
+function agentConfig({ identity, settings, images }: BackupArgs) {
 	return {
 		stack: identity.stack,
 		timeZone: settings.timeZone,

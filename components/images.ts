@@ -29,9 +29,12 @@ export type ImageName = "postgres" | "redis" | "nginx" | "backend" | "frontend" 
  */
 export class Images extends pulumi.ComponentResource {
 	readonly ids: Readonly<Record<ImageName, pulumi.Output<string>>>;
+	/** Names of the application's images. */
+	readonly builtNames: Readonly<Record<"backend" | "frontend", string>>;
 
 	constructor(name: string, args: ImagesArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("persistent-stack:docker:Images", name, {}, opts);
+		const nameOf = (image: ImageName) => `${args.identity.prefix}-${image}:current`;
 		const pull = (image: ImageName, reference: string) =>
 			new docker.RemoteImage(`${name}-${image}`, { name: reference, keepLocally: true }, { parent: this })
 				.imageId;
@@ -39,7 +42,7 @@ export class Images extends pulumi.ComponentResource {
 			new docker.Image(
 				`${name}-${image}`,
 				{
-					imageName: `${args.identity.prefix}-${image}:current`,
+					imageName: nameOf(image),
 					build: { ...from, args: { ...from.args, ...caArgument(args.base) }, platform: args.platform },
 					skipPush: true,
 				},
@@ -56,6 +59,11 @@ export class Images extends pulumi.ComponentResource {
 			frontend: obtain("frontend", args.frontend),
 			backup: build("backup", args.backup),
 		};
+		const nameIn = (image: "backend" | "frontend") => {
+			const from = args[image];
+			return typeof from === "string" ? from : nameOf(image);
+		};
+		this.builtNames = { backend: nameIn("backend"), frontend: nameIn("frontend") };
 		this.registerOutputs({ ids: this.ids });
 	}
 }

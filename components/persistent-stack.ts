@@ -198,7 +198,7 @@ export class PersistentStack extends pulumi.ComponentResource {
 				settings,
 				labels,
 				image: images.ids.backup,
-				images: images.ids,
+				images: { ...baseImages.images, ...images.builtNames },
 				dataNetwork: networks.names.data,
 				mediaVolume: volumes.names["backend-media"],
 				staticVolume: volumes.names["backend-static"],

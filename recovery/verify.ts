@@ -8,8 +8,8 @@ import {
 	type StoredBytes,
 	walkTar,
 } from "./archive-reader.ts";
-import { DamagedError } from "./damaged-error.ts";
-import { readIndex, type Verification } from "./index-file.ts";
+import { DamagedError, WrongKeyError } from "./damaged-error.ts";
+import { type IndexFile, readIndex, type Verification } from "./index-file.ts";
 import { type Compression, type Manifest, type ManifestPart, parseManifest } from "./manifest.ts";
 import { type PointName, parsePointName, partNames } from "./names.ts";
 import { DumpReader, plainTableName } from "./sql-reader.ts";
@@ -48,6 +48,7 @@ export interface SeenPart {
  * An encrypted one is checked by its stored bytes; with `identity` by its content too.
  *
  * @throws Error when the file cannot be read at all; damage is a result, not an error.
+ * @throws WrongKeyError when the key does not open it: that says nothing about the file.
  */
 export async function verifyPoint(
 	directory: string,
@@ -75,6 +76,9 @@ export async function verifyPoint(
 			else await readPart(partNames(name.stamp, "gzip").database, content, found);
 		} catch (error) {
 			if (!(error instanceof DamagedError)) throw error;
+			if (name.encrypted && index && (await isAsWritten(path, index, options.signal))) {
+				throw new WrongKeyError(file, error.message);
+			}
 			readToTheEnd = false;
 			found.problems.push(error.message);
 		}
@@ -101,6 +105,14 @@ export async function verifyPoint(
 		stored: bytesSeen,
 		manifest,
 	};
+}
+
+/** Whether the stored bytes are those that were written: what cannot be opened then is not damaged. */
+async function isAsWritten(path: string, index: IndexFile, signal?: AbortSignal): Promise<boolean> {
+	const stored = new Meter();
+	for await (const _ of stored.pass(readFileChunks(path, signal)));
+	const { size, sha256 } = stored.result();
+	return size === index.size && sha256 === index.sha256;
 }
 
 interface Found {

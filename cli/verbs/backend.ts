@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import type { Invocation, VerbContext } from "../context.ts";
 import { runningContainer } from "../docker.ts";
 import { StackError } from "../errors.ts";
+import { backupBeforeMigration } from "../make-backup.ts";
 import { execIn } from "./exec.ts";
 
 /** Where the source is in the container. */
@@ -12,7 +13,21 @@ export async function backendShell(context: VerbContext, { arguments: args }: In
 	return await execIn(context, "backend", ["python", "manage.py", "shell", ...args]);
 }
 
-export async function migrate(context: VerbContext, { arguments: args }: Invocation): Promise<number> {
+/** Arguments with which manage.py migrate changes nothing. */
+const onlyLooks = ["--plan", "--check", "--help", "-h", "--version"];
+
+export async function migrate(
+	context: VerbContext,
+	{ arguments: given, options }: Invocation,
+): Promise<number> {
+	await runningContainer(context.stack, "backend");
+	// Behind an argument of manage.py too, which has no such option.
+	const args = given.filter((arg) => arg !== "--no-backup");
+	const unwanted = options.backup === false || args.length < given.length;
+	if (!unwanted && !args.some((arg) => onlyLooks.includes(arg))) {
+		const skip = context.command(["backend-migrate --no-backup", ...args].join(" "));
+		await backupBeforeMigration(context, { untouched: "nothing was migrated", skip });
+	}
 	return await execIn(context, "backend", ["python", "manage.py", "migrate", "--noinput", ...args]);
 }
 

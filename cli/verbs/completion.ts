@@ -30,13 +30,30 @@ export function completionScript(shell: Shell): string {
 }
 
 /** Words that follow a verb: what its arguments complete to, and its options. */
-function wordsAfter(name: string): { values: readonly string[]; options: readonly string[] } {
+function wordsAfter(name: string): Words {
 	const command = commands.find((candidate) => candidate.name === name);
-	const values = (command?.arguments ?? []).flatMap(({ completion: kind }): readonly string[] => {
+	const kinds = (command?.arguments ?? []).map(({ completion: kind }) => kind);
+	const values = kinds.flatMap((kind): readonly string[] => {
 		if (kind === "services") return serviceNames;
 		return kind === "shells" ? shells : [];
 	});
-	return { values, options: flagsOf([...(command?.options ?? []), ...globalOptions]) };
+	return {
+		values: [...subVerbs(name), ...values],
+		options: flagsOf([...(command?.options ?? []), ...globalOptions]),
+		files: kinds.includes("recovery-points"),
+	};
+}
+
+interface Words {
+	readonly values: readonly string[];
+	readonly options: readonly string[];
+	/** Whether recovery points are offered as well. */
+	readonly files: boolean;
+}
+
+/** `list` of `backup list`. */
+function subVerbs(verb: string): string[] {
+	return names.filter((name) => name.startsWith(`${verb} `)).map((name) => name.slice(verb.length + 1));
 }
 
 function flagsOf(options: readonly OptionSpec[]): string[] {
@@ -44,15 +61,26 @@ function flagsOf(options: readonly OptionSpec[]): string[] {
 }
 
 const names = commands.map(({ name }) => name);
+const verbs = names.filter((name) => !name.includes(" "));
+const withSubVerb = names.filter((name) => name.includes(" "));
+/** Recovery points where they usually are; their index files have a name more. */
+const pointFiles = "backups/{full,db}_backup_*[!n]";
 /** Settings files in the project directory name the stacks. */
 const stackFiles = "Pulumi.*.yaml";
 
 function bashScript(): string {
 	const cases = names.map((name) => {
-		const { values, options } = wordsAfter(name);
-		return `\t\t${name}) words="${[...values, ...options].join(" ")}" ;;`;
+		const { values, options, files } = wordsAfter(name);
+		const found = files ? "$(_stack_points) " : "";
+		return `\t\t"${name}") words="${found}${[...values, ...options].join(" ")}" ;;`;
 	});
 	return `# Completion of ${programs.join(" and ")} for bash. Load it: source <(./docker-dev.sh completion bash)
+_stack_points() {
+	local file
+	for file in ${pointFiles}; do
+		[ -e "$file" ] && printf '%s ' "$file"
+	done
+}
 _stack_complete() {
 	local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD - 1]} verb="" words="" word file skip=""
 	case $previous in
@@ -83,13 +111,15 @@ _stack_complete() {
 		-s | --stack | -C | --directory | --engine) skip=1 ;;
 		-*) ;;
 		*)
-			verb=$word
-			break
+			case "$verb $word" in
+			${withSubVerb.map((name) => `"${name}"`).join(" | ")}) verb="$verb $word" ;;
+			*) [ -n "$verb" ] || verb=$word ;;
+			esac
 			;;
 		esac
 	done
 	case $verb in
-		"") words="${[...names, "help", ...flagsOf(globalOptions)].join(" ")}" ;;
+		"") words="${[...verbs, "help", ...flagsOf(globalOptions)].join(" ")}" ;;
 ${cases.join("\n")}
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
@@ -99,12 +129,13 @@ complete -F _stack_complete ${programs.join(" ")} ./docker-dev.sh`;
 
 function zshScript(): string {
 	const quote = (text: string) => `'${text.replaceAll("'", "'\\''").replaceAll(":", "\\:")}'`;
-	const verbs = commands.map(({ name, summary }) =>
-		`\t\t${quote(name)}:${quote(summary)}`.replace("':'", ":"),
-	);
+	const described = commands
+		.filter(({ name }) => verbs.includes(name))
+		.map(({ name, summary }) => `\t\t${quote(name)}:${quote(summary)}`.replace("':'", ":"));
 	const cases = names.map((name) => {
-		const { values, options } = wordsAfter(name);
-		return `\t\t${name}) compadd -- ${[...values, ...options].join(" ")} ;;`;
+		const { values, options, files } = wordsAfter(name);
+		const found = files ? ` ${pointFiles.replace("{full,db}", "(full|db)")}(N)` : "";
+		return `\t\t"${name}") compadd --${found} ${[...values, ...options].join(" ")} ;;`;
 	});
 	return `#compdef ${programs.join(" ")}
 # Completion of ${programs.join(" and ")} for zsh. Load it: source <(./docker-dev.sh completion zsh)
@@ -112,7 +143,7 @@ _stack_complete() {
 	local verb="" word skip="" previous=\${words[CURRENT-1]}
 	local -a verbs stacks
 	verbs=(
-${verbs.join("\n")}
+${described.join("\n")}
 	)
 	case $previous in
 	-s | --stack)
@@ -129,7 +160,12 @@ ${verbs.join("\n")}
 		case $word in
 		-s | --stack | -C | --directory | --engine) skip=1 ;;
 		-*) ;;
-		*) verb=$word; break ;;
+		*)
+			case "$verb $word" in
+			(${withSubVerb.map((name) => `"${name}"`).join("|")}) verb="$verb $word" ;;
+			(*) [[ -n $verb ]] || verb=$word ;;
+			esac
+			;;
 		esac
 	done
 	case $verb in
@@ -140,17 +176,32 @@ ${cases.join("\n")}
 compdef _stack_complete ${programs.join(" ")} ./docker-dev.sh`;
 }
 
+const fishPoints = "(string match -v '*.json' -- backups/full_backup_* backups/db_backup_*)";
+
 function fishScript(): string {
 	const quote = (text: string) => `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
 	const lines = programs.flatMap((program) => [
 		`complete -c ${program} -f`,
 		...globalOptions.map((option) => fishOption(program, "", option, quote)),
 		...commands.flatMap(({ name, summary, options = [] }) => {
-			const after = `-n '__fish_seen_subcommand_from ${name}'`;
-			const { values } = wordsAfter(name);
+			const [verb = "", subVerb] = name.split(" ");
+			const seen = (words: string) => `__fish_seen_subcommand_from ${words}`;
+			const subs = subVerbs(name);
+			const condition = [
+				seen(verb),
+				...(subVerb ? [seen(subVerb)] : []),
+				...(subs.length > 0 ? [`not ${seen(subs.join(" "))}`] : []),
+			].join("; and ");
+			const after = `-n '${condition}'`;
+			const before = subVerb
+				? `-n '${seen(verb)}; and not ${seen(subVerbs(verb).join(" "))}'`
+				: "-n __fish_use_subcommand";
+			const { values, files } = wordsAfter(name);
+			const own = values.filter((value) => !subs.includes(value));
 			return [
-				`complete -c ${program} -n __fish_use_subcommand -a ${name} -d ${quote(summary)}`,
-				...(values.length > 0 ? [`complete -c ${program} ${after} -a ${quote(values.join(" "))}`] : []),
+				`complete -c ${program} ${before} -a ${subVerb ?? verb} -d ${quote(summary)}`,
+				...(own.length > 0 ? [`complete -c ${program} ${after} -a ${quote(own.join(" "))}`] : []),
+				...(files ? [`complete -c ${program} ${after} -a ${quote(fishPoints)}`] : []),
 				...options.map((option) => fishOption(program, `${after} `, option, quote)),
 			];
 		}),

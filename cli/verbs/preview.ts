@@ -10,6 +10,7 @@ import {
 	changes,
 	describe,
 	differenceLines,
+	migrates,
 	operationWords,
 	type VolumeVerdict,
 	volumeVerdicts,
@@ -45,6 +46,9 @@ export async function preview(context: VerbContext, { options }: Invocation): Pr
 	if (findDataLoss(plan).length > 0) {
 		output.warning(`up refuses this plan: it would destroy data. Undo the edit that causes it.`);
 	} else if (changed.length > 0) {
+		if (migrates(plan)) {
+			output.progress("\nIt migrates the database: up takes a backup of a running one first.");
+		}
 		output.progress(`\nApply it: ${context.command("up")}`);
 	}
 	return options.expectNoChanges && changed.length > 0 ? exitCodes.failed : exitCodes.done;

@@ -10,7 +10,10 @@ import { hasLostContainers, tellResult } from "./up.ts";
 /** Services with an image of their own; the others run official images. */
 const builtServices: readonly ServiceName[] = ["backend", "frontend"];
 
-export async function rebuild(context: VerbContext, { arguments: names }: Invocation): Promise<void> {
+export async function rebuild(
+	context: VerbContext,
+	{ arguments: names, options }: Invocation,
+): Promise<void> {
 	const services = names.length > 0 ? chosenServices(names) : builtServices;
 	requireBuilt(context, names.length > 0 ? services : []);
 	await readyDocker(context);
@@ -18,6 +21,7 @@ export async function rebuild(context: VerbContext, { arguments: names }: Invoca
 	const applied = await apply(context, {
 		operation: "rebuild",
 		refresh,
+		backup: options.backup !== false,
 		approve: (plan) => {
 			if (names.length > 0) refuseSteps(context, plan, (step) => concerns(step, services));
 		},

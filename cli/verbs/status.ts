@@ -1,10 +1,11 @@
 /** `stack status`: services and volumes and how they are. */
 import { serviceNames } from "../../components/catalogue.ts";
 import { appliedBy } from "../../components/engine-in-use.ts";
+import { backupAsJson, backupText, lookAtBackups } from "../backup-status.ts";
 import type { Invocation, VerbContext } from "../context.ts";
 import { docker, type ServiceContainer, stackContainers } from "../docker.ts";
 import { exitCodes } from "../errors.ts";
-import { age, type Output, table } from "../output.ts";
+import { age, count, type Output, table } from "../output.ts";
 import { isWell } from "../services.ts";
 import { findStackVolumes } from "../volumes.ts";
 
@@ -20,9 +21,11 @@ export async function status(context: VerbContext, { options }: Invocation): Pro
 		containers.some((container) => container.service === name && isWell(container)),
 	);
 	const address = addressOf(containers);
+	const exists = containers.length > 0 || volumes.some(({ found }) => found);
+	const backups = await lookAtBackups(context);
 
 	output.data(stack, {
-		exists: containers.length > 0 || volumes.some(({ found }) => found),
+		exists,
 		healthy: well,
 		engine: engine ?? null,
 		url: address ?? null,
@@ -33,12 +36,15 @@ export async function status(context: VerbContext, { options }: Invocation): Pro
 			class: entry.dataClass,
 			present: Boolean(found),
 		})),
+		backup: backupAsJson(stack, backups),
 	});
 	output.result(
 		`Stack ${stack}${engine ? `, applied by the ${engine} engine` : ""}${address ? `, at ${address}` : ""}\n`,
 	);
-	if (containers.length === 0 && !volumes.some(({ found }) => found)) {
+	if (!exists) {
 		output.result(`There is nothing of it on this host. Create it: ${context.command("up")}`);
+		const kept = backups.state?.points.filter((point) => point.stack === stack).length ?? 0;
+		if (kept > 0) output.result(`Kept of it: ${count(kept, "backup")} in ${backups.directory}`);
 	} else {
 		output.result(serviceTable(containers, images, output));
 		output.result();
@@ -49,6 +55,7 @@ export async function status(context: VerbContext, { options }: Invocation): Pro
 			entry.purpose,
 		]);
 		output.result(table(["volume", "class", "state", "purpose"], rows));
+		output.result(`\n${backupText(stack, backups, output)}`);
 		if (!well) {
 			const missing = containers.length < serviceNames.length;
 			output.progress(
@@ -56,7 +63,8 @@ export async function status(context: VerbContext, { options }: Invocation): Pro
 			);
 		}
 	}
-	return options.exitCode && !well ? exitCodes.unhealthy : exitCodes.done;
+	const good = well && backups.state?.fresh === true;
+	return options.exitCode && !good ? exitCodes.unhealthy : exitCodes.done;
 }
 
 function serviceTable(

@@ -13,7 +13,8 @@ export async function up(context: VerbContext, invocation: Invocation): Promise<
 	if (invocation.options.dryRun) return await preview(context, invocation);
 	await readyDocker(context);
 	const refresh = Boolean(invocation.options.refresh) || (await hasLostContainers(context));
-	tellResult(context, await apply(context, { operation: "up", refresh }));
+	const backup = invocation.options.backup !== false;
+	tellResult(context, await apply(context, { operation: "up", refresh, backup }));
 	return exitCodes.done;
 }
 
@@ -26,6 +27,7 @@ export function tellResult(context: VerbContext, applied: Applied): void {
 		seconds: applied.seconds,
 		changes: changesAsJson(applied.plan),
 		outputs: applied.outputs,
+		backup: applied.backup ?? null,
 	});
 	output.result(
 		changes(applied.plan).length === 0

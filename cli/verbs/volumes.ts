@@ -1,7 +1,7 @@
 /** `stack volumes`: names, sizes and contents of the volumes, in the three sections of the specification. */
 import type { Invocation, VerbContext } from "../context.ts";
-import type { Output } from "../output.ts";
-import { findStackVolumes, formatSize, measureVolumes, type StackVolume } from "../volumes.ts";
+import { formatSize, type Output } from "../output.ts";
+import { findStackVolumes, measureVolumes, type StackVolume } from "../volumes.ts";
 
 export async function volumes(context: VerbContext, { options }: Invocation): Promise<void> {
 	const { output } = context;

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
@@ -43,10 +43,27 @@ test("bash completes verbs, services, stacks and options", () => {
 	});
 });
 
+test("bash completes sub-verbs, their options, and backups for verify", () => {
+	withProject((directory) => {
+		mkdirSync(join(directory, "backups"));
+		const files = ["full_backup_20260101_000000.tar.gz", "db_backup_20260101_000000.sql"];
+		for (const file of files) {
+			writeFileSync(join(directory, "backups", file), "");
+			writeFileSync(join(directory, "backups", `${file}.json`), "");
+		}
+		expect(complete(["stack", "backup", "ver"], directory)).toEqual(["verify"]);
+		expect(complete(["stack", "-s", "dev", "backup", "prune", "--dry"], directory)).toEqual(["--dry-run"]);
+		expect(complete(["stack", "backup", "verify", "ba"], directory)).toEqual(
+			files.map((file) => `backups/${file}`),
+		);
+		expect(complete(["stack", "list"], directory)).toEqual([]);
+	});
+});
+
 test("every script knows every verb and every service", () => {
 	for (const shell of shells) {
 		const script = completionScript(shell);
-		for (const { name } of commands) expect(script).toContain(name);
+		for (const { name } of commands) expect(script).toContain(name.split(" ").at(-1));
 		for (const service of serviceNames) expect(script).toContain(service);
 	}
 });

@@ -147,7 +147,7 @@ test("a service that does not get healthy ends start with 6 and its last lines",
 test("status exits with 0 whatever the state, and with 6 where it is asked to judge", () => {
 	const { code, stdout } = stack(["status", "--json"]);
 	expect(code).toBe(0);
-	expect(JSON.parse(stdout)).toMatchObject({ exists: true, healthy: false, services: { length: 5 } });
+	expect(JSON.parse(stdout)).toMatchObject({ exists: true, healthy: false, services: { length: 6 } });
 	expect(stack(["status", "--exit-code"]).code).toBe(6);
 });
 

@@ -1,7 +1,7 @@
 import { expect, test } from "@jest/globals";
-import { Output } from "../../cli/output.ts";
+import { formatSize, Output } from "../../cli/output.ts";
 import { detailSection, listing, sizeSection } from "../../cli/verbs/volumes.ts";
-import { formatSize, type StackVolume } from "../../cli/volumes.ts";
+import type { StackVolume } from "../../cli/volumes.ts";
 import { volumeCatalogue } from "../../components/catalogue.ts";
 
 const output = new Output({ color: false });

@@ -351,12 +351,13 @@ function backup({ stack, prefix, backups, retentionDays }: Kind): Inputs {
 		compression: "gzip",
 		recipients: [],
 		images: {
-			postgres: "sha256:pulled-pg:17",
-			redis: "sha256:pulled-rd:8",
-			nginx: "sha256:pulled-ng:1",
-			backend: "sha256:built-stack-images-backend",
-			frontend: "sha256:built-stack-images-frontend",
-			backup: "sha256:built-stack-images-backup",
+			postgres: "pg:17",
+			redis: "rd:8",
+			nginx: "ng:1",
+			python: "py:3",
+			node: "no:24",
+			backend: `${prefix}-backend:current`,
+			frontend: `${prefix}-frontend:current`,
 		},
 	};
 	return {
