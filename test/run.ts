@@ -7,6 +7,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { performance } from "node:perf_hooks";
+import { ensureDocker } from "../cli/setup/docker.ts";
+import { ensureImages } from "../cli/setup/images.ts";
+import { createReport } from "../cli/setup/report.ts";
 
 const root = join(import.meta.dirname, "..");
 const binaries = join(root, "node_modules", ".bin");
@@ -23,6 +26,7 @@ interface Stage {
 }
 
 const stages: Readonly<Record<string, Stage>> = {
+	machine: { title: "Docker and the base images", run: prepareMachine },
 	types: { title: "Types", run: () => tool("tsc", "-p", ".") },
 	lint: { title: "Lint and format", run: () => tool("biome", "check", ".") },
 	unit: { title: "Tests of units, set-up, command line and libraries", run: () => jest(otherFolders()) },
@@ -76,6 +80,19 @@ function otherFolders(): string[] {
 	return readdirSync(join(root, "test")).filter(
 		(folder) => !(folder !== "unit" && folder in stages) && hasTests(folder),
 	);
+}
+
+/** What the tests need of the machine and may find missing: an engine that answers, images to make stacks of. */
+async function prepareMachine(): Promise<Tally> {
+	const report = createReport();
+	await ensureDocker({ install: !process.env.PERSISTENT_STACK_NO_INSTALL, report });
+	const stackDirectory = mkdtempSync(join(tmpdir(), "test-images-"));
+	try {
+		await ensureImages({ stackDirectory, report });
+	} finally {
+		rmSync(stackDirectory, { recursive: true, force: true });
+	}
+	return { passed: 0, failed: 0, skipped: 0 };
 }
 
 /** A check that is no test: it counts only when it fails. */
