@@ -13,12 +13,14 @@ import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import {
 	closeSync,
+	fstatSync,
 	linkSync,
 	mkdirSync,
 	openSync,
 	readFileSync,
 	readlinkSync,
 	rmSync,
+	statSync,
 	unlinkSync,
 	writeFileSync,
 } from "node:fs";
@@ -115,8 +117,11 @@ export function acquireLock(file: string, operation: string): Lock {
  * @throws RunError when the lock exists and cannot be read: who holds it is then not known.
  */
 export function lockHolder(file: string): LockOwner | undefined {
-	const owner = readOwner(file);
-	return owner && isAlive(owner, file) ? owner : undefined;
+	for (;;) {
+		const owner = readOwner(file);
+		const state = owner && ownerState(owner, file);
+		if (state !== "changed") return state === "alive" ? owner : undefined;
+	}
 }
 
 /** Puts the draft in the place of `file`. Returns the living owner who is in the way; undefined when it was taken. */
@@ -125,7 +130,9 @@ function take(draft: string, file: string): LockOwner | undefined {
 	while (!tryLink(draft, file)) {
 		const owner = readOwner(file);
 		if (!owner) continue;
-		if (isAlive(owner, file)) return owner;
+		const state = ownerState(owner, file);
+		if (state === "alive") return owner;
+		if (state === "changed") continue;
 		const breaker = breakDeadLock(draft, file);
 		if (breaker && Date.now() > deadline) return breaker;
 	}
@@ -158,7 +165,7 @@ function breakDeadLock(draft: string, file: string): LockOwner | undefined {
 	}
 	try {
 		const owner = readOwner(file);
-		if (owner && !isAlive(owner, file)) rmSync(file);
+		if (owner && ownerState(owner, file) === "dead") rmSync(file);
 		return undefined;
 	} finally {
 		rmSync(right);
@@ -183,12 +190,17 @@ function readOwner(file: string): LockOwner | undefined {
 	}
 }
 
-function isAlive(owner: LockOwner, file: string): boolean {
-	if (!owner.token) return false;
-	if (owner.kernelLock) {
-		const held = isHeld(file);
-		if (held !== undefined) return held;
-	}
+/** `changed`: while it was looked at, the lock was released, or became another's. */
+type OwnerState = "alive" | "dead" | "changed";
+
+function ownerState(owner: LockOwner, file: string): OwnerState {
+	if (!owner.token) return "dead";
+	const asked = owner.kernelLock ? askKernel(file) : "unknown";
+	if (asked !== "unknown") return asked;
+	return isRunning(owner) ? "alive" : "dead";
+}
+
+function isRunning(owner: LockOwner): boolean {
 	const here = thisProcess();
 	if (owner.host !== here.host && owner.bootId !== here.bootId) return true;
 	if (owner.bootId !== here.bootId) return false;
@@ -203,21 +215,31 @@ function isAlive(owner: LockOwner, file: string): boolean {
 	}
 }
 
-/** Whether somebody holds the kernel's lock on a file; undefined when that cannot be told here. */
-function isHeld(file: string): boolean | undefined {
+/** Whether somebody holds the kernel's lock on the file that has this name. */
+function askKernel(file: string): OwnerState | "unknown" {
 	let descriptor: number;
 	try {
 		descriptor = openSync(file, "r");
-	} catch {
-		return undefined;
+	} catch (error) {
+		return (error as NodeJS.ErrnoException).code === "ENOENT" ? "changed" : "unknown";
 	}
 	try {
 		// Shared: two who look at once must not take each other for the owner.
 		const outcome = flock(descriptor, "shared");
-		return outcome === "unknown" ? undefined : outcome === "held";
+		if (outcome === "unknown") return "unknown";
+		if (outcome === "held") return "alive";
+		// An owner removes the name before it lets go. Where the name is still this file's, the owner is dead;
+		// where it is not, the one who let go was alive, and the name may be another's by now.
+		return isNameOf(file, descriptor) ? "dead" : "changed";
 	} finally {
 		closeSync(descriptor);
 	}
+}
+
+function isNameOf(file: string, descriptor: number): boolean {
+	const named = statSync(file, { throwIfNoEntry: false });
+	const opened = fstatSync(descriptor);
+	return named !== undefined && named.ino === opened.ino && named.dev === opened.dev;
 }
 
 /**
