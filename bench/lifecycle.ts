@@ -18,7 +18,7 @@ type Measure = keyof typeof aims;
 /** Repetitions of what is quick; the middle one counts. */
 const repetitions = 5;
 
-export async function benchLifecycle(options: { fromNothing: boolean }): Promise<void> {
+export async function benchLifecycle(): Promise<void> {
 	console.log(`Lifecycle: wall clock from the start of ./docker-dev.sh to its end. Quick commands ${repetitions} times, the
 middle and the range are given. "up" ends when every container is healthy and the smoke check has passed.\n`);
 	const engines = isPulumiInstalled() ? (["local", "pulumi"] as const) : (["local"] as const);
@@ -27,7 +27,7 @@ middle and the range are given. "up" ends when every container is healthy and th
 	for (const engine of engines) {
 		const stack = await BenchStack.create(engine);
 		try {
-			columns.push(measure(stack, options.fromNothing && engine === "local"));
+			columns.push(measure(stack, engine === "local"));
 			await sleep(20_000);
 			memory = stack.idleMemory();
 		} finally {
@@ -42,11 +42,9 @@ middle and the range are given. "up" ends when every container is healthy and th
 		table.push([name, aim ?? "-", ...columns.map((column) => column[name as Measure] ?? "-")]);
 	}
 	console.log(table.toString());
-	if (!options.fromNothing) {
-		console.log(
-			'"first up from nothing" removes the stand-in images and the build cache first: npm run bench -- --from-nothing',
-		);
-	}
+	console.log(
+		'"first up from nothing": without base images, built images and build cache; Docker and packages installed.',
+	);
 	if (engines.length === 1) console.log("There is no pulumi on the PATH: its engine was not measured.");
 	const idle = new Table({ head: ["container", "idle memory"], style: plain });
 	idle.push(...memory);
@@ -57,8 +55,7 @@ const plain = { head: [], border: [] };
 
 function measure(stack: BenchStack, fromNothing: boolean): Partial<Record<Measure, string>> {
 	const result: Partial<Record<Measure, string>> = {};
-	if (fromNothing) {
-		removeImages();
+	if (fromNothing && removeImages()) {
 		result["first up from nothing"] = once(() => stack.time("up"));
 		stack.time("destroy", "--yes");
 	} else {
@@ -86,9 +83,24 @@ function middle(run: () => number): string {
 	return `${mid} (${low}-${high})`;
 }
 
-/** Removes what a first up would have to make: no container, no volume. */
-function removeImages(): void {
-	const standIns = docker("image", "ls", "--quiet", "--filter", "reference=persistent-stack/stand-in-*");
-	if (standIns) docker("image", "rm", "--force", ...new Set(standIns.split("\n")));
+/**
+ * Removes what a first up would have to make: no container, no volume.
+ *
+ * @returns false where a container of somebody else needs the images: nothing is removed then.
+ */
+function removeImages(): boolean {
+	const images = docker("image", "ls", "--quiet", "--filter", "reference=persistent-stack/stand-in-*");
+	const ids = [...new Set(images.split("\n").filter((id) => id !== ""))];
+	const users = ids.flatMap((id) =>
+		docker("ps", "--all", "--quiet", "--filter", `ancestor=${id}`).split("\n"),
+	);
+	if (users.some((id) => id !== "")) {
+		console.log(
+			"Another stack on this host uses the base images: the first up from nothing is not measured.\n",
+		);
+		return false;
+	}
+	if (ids.length > 0) docker("image", "rm", "--force", ...ids);
 	docker("builder", "prune", "--all", "--force");
+	return true;
 }

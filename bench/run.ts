@@ -9,7 +9,7 @@ console.log(
 	`Machine: ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), ${gibibytes} GiB, Node ${process.versions.node}\n`,
 );
 const benches = {
-	lifecycle: () => benchLifecycle({ fromNothing: args.includes("--from-nothing") }),
+	lifecycle: benchLifecycle,
 	backup: benchBackup,
 };
 const chosen = Object.entries(benches).filter(([name]) => args.includes(name));
