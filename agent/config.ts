@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { volumeCatalogue } from "../components/catalogue.ts";
+import { defaultGraceMinutes } from "../recovery/freshness.ts";
 import { AgentError, exitCodes } from "./failure.ts";
 
 const days = z.number().int().min(0);
@@ -30,7 +31,7 @@ const configSchema = z.strictObject({
 	/** Images of the stack by service, for the manifest. */
 	images: z.record(z.string(), z.string()).default({}),
 	/** Minutes that a run may be late before the container is unhealthy. */
-	graceMinutes: z.number().min(1).default(90),
+	graceMinutes: z.number().min(1).default(defaultGraceMinutes),
 	/** Seconds that a scheduled run waits for somebody else's lock. */
 	lockWaitSeconds: z.number().min(0).default(1800),
 	/** Seconds that the dump waits for a table somebody has locked. */

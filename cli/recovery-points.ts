@@ -1,13 +1,11 @@
 /** The recovery points of a stack as the host sees them: no container is needed. */
-import { type Freshness, freshness, nextPlanned } from "../recovery/freshness.ts";
+import { backupPolicy } from "../components/backup-policy.ts";
+import { defaultGraceMinutes, type Freshness, freshness, nextPlanned } from "../recovery/freshness.ts";
 import { isFromTheFuture, isGood, listPoints, type RecoveryPoint } from "../recovery/points.ts";
 import { type AgentStatus, readStatus } from "../recovery/status-file.ts";
 import type { VerbContext } from "./context.ts";
 import { exitCodes, StackError } from "./errors.ts";
 import { age } from "./output.ts";
-
-/** Minutes that a run may be late, as the agent has it. */
-const graceMinutes = 90;
 
 /**
  * Every recovery point in the backup directory, oldest first; other stacks' too. Without the directory there
@@ -69,12 +67,17 @@ export interface BackupState extends Freshness {
 /** How the backups of a stack are, judged by the files and the schedule of the settings. */
 export async function backupState(context: VerbContext, now = new Date()): Promise<BackupState> {
 	const { directories, settings } = context.load();
-	const { timeZone } = settings;
-	const schedules = { daily: settings.backupSchedule || null, weekly: settings.weeklyBackupSchedule || null };
+	const { schedules, timeZone } = backupPolicy(context.stack, settings);
 	const points = await readPoints(context);
 	const status = await readStatus(directories.backups, context.stack);
 	const since = status && new Date(status.since);
-	const judged = freshness(points, context.stack, { schedules, timeZone, graceMinutes }, since, now);
+	const judged = freshness(
+		points,
+		context.stack,
+		{ schedules, timeZone, graceMinutes: defaultGraceMinutes },
+		since,
+		now,
+	);
 	const [next] = Object.values(schedules)
 		.flatMap((expression) => (expression === null ? [] : [nextPlanned(expression, timeZone, now)]))
 		.filter((time) => time !== undefined)

@@ -3,6 +3,7 @@
  * must not be able to decrypt: it is used on the host, or in a container of its own without a network.
  */
 import { execFile } from "node:child_process";
+import { backupPolicy } from "../components/backup-policy.ts";
 import { labelKeys, ownerOf } from "../components/identity.ts";
 import type { VerifyResult } from "../recovery/verify.ts";
 import { collect } from "./agent.ts";
@@ -34,17 +35,7 @@ export async function checkApart(
 	identity: string | undefined,
 ): Promise<readonly Pick<VerifyResult, "file" | "ok" | "how" | "problems" | "origin">[]> {
 	const { settings } = context.load();
-	const config = {
-		stack: context.stack,
-		timeZone: settings.timeZone,
-		retentionDays: {
-			daily: settings.retentionDays,
-			weekly: settings.weeklyRetentionDays,
-			manual: settings.manualRetentionDays,
-			safety: settings.safetyRetentionDays,
-		},
-		minimumCopies: settings.minimumCopies,
-	};
+	const config = backupPolicy(context.stack, settings);
 	const command = [
 		...isolated(context, directory, identity),
 		...["--env", `AGENT_CONFIG=${JSON.stringify(config)}`, container.imageId, "verify", ...files],

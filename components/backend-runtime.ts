@@ -1,7 +1,7 @@
 /** What the backend's program finds around it, in its container and in the one-off container of a migration. */
 import { databaseName, databaseUser } from "./identity.ts";
 import { type SecretName, secretPaths } from "./secrets.ts";
-import type { StackSettings } from "./settings.ts";
+import { type StackSettings, splitAssignment } from "./settings.ts";
 
 /** `uid:gid` of the application in its image; not root, and no id that Debian gives out. */
 export const backendUser = "10001:10001";
@@ -26,11 +26,6 @@ export function backendEnvironment(settings: StackSettings): Record<string, stri
 		DJANGO_ALLOWED_HOSTS: ["127.0.0.1", "localhost", ...settings.allowedHosts].join(","),
 		DJANGO_LOG_DIR: backendLogMount,
 		...(development ? { GUNICORN_CMD_ARGS: "--reload" } : {}),
-		...Object.fromEntries(settings.backendEnvironment.map(splitVariable)),
+		...Object.fromEntries(settings.backendEnvironment.map(splitAssignment)),
 	};
-}
-
-function splitVariable(variable: string): [string, string] {
-	const equals = variable.indexOf("=");
-	return [variable.slice(0, equals), variable.slice(equals + 1)];
 }

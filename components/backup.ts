@@ -1,8 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
+import { backupPolicy } from "./backup-policy.ts";
 import { volumeEntry } from "./catalogue.ts";
 import { databaseName, databaseUser, type StackIdentity } from "./identity.ts";
 import { type Secrets, secretPaths } from "./secrets.ts";
-import { ServiceContainer } from "./service-container.ts";
+import { readOnlyVolume, ServiceContainer } from "./service-container.ts";
 import type { StackSettings } from "./settings.ts";
 
 export interface BackupArgs {
@@ -34,12 +35,6 @@ export class Backup extends pulumi.ComponentResource {
 
 	constructor(name: string, args: BackupArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("persistent-stack:services:Backup", name, {}, opts);
-		const readOnly = (source: pulumi.Input<string>, target: string) => ({
-			type: "volume",
-			source,
-			target,
-			readOnly: true,
-		});
 		this.service = new ServiceContainer(
 			name,
 			{
@@ -51,7 +46,10 @@ export class Backup extends pulumi.ComponentResource {
 				labels: args.labels,
 				keepCapabilities: ["CAP_DAC_READ_SEARCH", "CAP_SETGID", "CAP_SETUID"],
 				environment: {
-					AGENT_CONFIG: JSON.stringify(agentConfig(args)),
+					AGENT_CONFIG: JSON.stringify({
+						...backupPolicy(args.identity.stack, args.settings),
+						images: args.images,
+					}),
 					DATABASE_HOST: "db",
 					DATABASE_NAME: databaseName,
 					DATABASE_USER: databaseUser,
@@ -62,8 +60,8 @@ export class Backup extends pulumi.ComponentResource {
 				uploads: [args.secrets.upload("databasePassword"), args.secrets.upload("redisPassword")],
 				mounts: [
 					{ type: "bind", source: args.backupDirectory, target: "/backups" },
-					readOnly(args.mediaVolume, "/data/media"),
-					readOnly(args.staticVolume, "/data/static"),
+					readOnlyVolume(args.mediaVolume, "/data/media"),
+					readOnlyVolume(args.staticVolume, "/data/static"),
 				],
 				// The base image declares its data directory a volume: an anonymous one would be made for nothing.
 				tmpfs: { "/tmp": "mode=1777", [volumeEntry("postgres-data").mountPath]: "size=64k" },
@@ -81,22 +79,4 @@ export class Backup extends pulumi.ComponentResource {
 		);
 		this.registerOutputs({});
 	}
-}
-
-function agentConfig({ identity, settings, images }: BackupArgs) {
-	return {
-		stack: identity.stack,
-		timeZone: settings.timeZone,
-		schedules: { daily: settings.backupSchedule || null, weekly: settings.weeklyBackupSchedule || null },
-		retentionDays: {
-			daily: settings.retentionDays,
-			weekly: settings.weeklyRetentionDays,
-			manual: settings.manualRetentionDays,
-			safety: settings.safetyRetentionDays,
-		},
-		minimumCopies: settings.minimumCopies,
-		compression: settings.backupCompression,
-		recipients: settings.backupRecipients,
-		images,
-	};
 }

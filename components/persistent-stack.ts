@@ -19,7 +19,7 @@ import { Migrations } from "./migrations.ts";
 import { Networks } from "./networks.ts";
 import { ReverseProxy } from "./proxy.ts";
 import { Secrets } from "./secrets.ts";
-import type { StackSettings } from "./settings.ts";
+import { type StackSettings, splitAssignment } from "./settings.ts";
 import { SmokeCheck } from "./smoke-check.ts";
 
 export interface PersistentStackArgs {
@@ -48,7 +48,7 @@ export class PersistentStack extends pulumi.ComponentResource {
 			parent: this,
 			dependsOn,
 		});
-		const labels = Object.fromEntries(settings.labels.map((label) => splitLabel(label)));
+		const labels = Object.fromEntries(settings.labels.map(splitAssignment));
 		const development = settings.mode === "development";
 
 		const record = new EngineRecord(
@@ -234,9 +234,4 @@ export function applicationUrl({ bindAddress, port }: Pick<StackSettings, "bindA
 	const host =
 		bindAddress === "0.0.0.0" ? "127.0.0.1" : bindAddress.includes(":") ? `[${bindAddress}]` : bindAddress;
 	return `http://${host}:${port}`;
-}
-
-function splitLabel(label: string): [string, string] {
-	const equals = label.indexOf("=");
-	return [label.slice(0, equals), label.slice(equals + 1)];
 }

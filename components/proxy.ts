@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { volumeEntry } from "./catalogue.ts";
 import type { StackIdentity } from "./identity.ts";
 import { nginxConfig } from "./nginx-config.ts";
-import { ServiceContainer } from "./service-container.ts";
+import { readOnlyVolume, ServiceContainer } from "./service-container.ts";
 
 /** Port at which nginx listens inside its container. */
 export const proxyPort = 8080;
@@ -34,12 +34,6 @@ export class ReverseProxy extends pulumi.ComponentResource {
 
 	constructor(name: string, args: ProxyArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("persistent-stack:services:Proxy", name, {}, opts);
-		const readOnlyVolume = (source: pulumi.Input<string>, target: string) => ({
-			type: "volume",
-			source,
-			target,
-			readOnly: true,
-		});
 		this.service = new ServiceContainer(
 			name,
 			{

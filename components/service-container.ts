@@ -85,6 +85,14 @@ export class ServiceContainer extends pulumi.ComponentResource {
 	}
 }
 
+/** Mount of a volume whose content belongs to another service. */
+export function readOnlyVolume(
+	source: pulumi.Input<string>,
+	target: string,
+): docker.types.input.ContainerMount {
+	return { type: "volume", source, target, readOnly: true };
+}
+
 function containerArgs(args: ServiceContainerArgs): docker.ContainerArgs {
 	return {
 		name: containerName(args.identity, args.service),

@@ -230,6 +230,12 @@ export const settingDefinitions = {
 	),
 };
 
+/** Name and value of a setting's `name=value`; the value may hold further equals signs. */
+export function splitAssignment(text: string): [name: string, value: string] {
+	const equals = text.indexOf("=");
+	return [text.slice(0, equals), text.slice(equals + 1)];
+}
+
 function isTimeZone(name: string): boolean {
 	try {
 		new Intl.DateTimeFormat("en", { timeZone: name });

@@ -2,6 +2,9 @@
 import { Cron } from "croner";
 import { newestGoodFull, type RecoveryPoint } from "./points.ts";
 
+/** Minutes that a run may be late before its absence is a problem. */
+export const defaultGraceMinutes = 90;
+
 export interface Schedule {
 	/** Cron expressions; null: never. */
 	readonly schedules: Readonly<Record<"daily" | "weekly", string | null>>;

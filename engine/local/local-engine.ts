@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { readDockerHost } from "../../components/docker-host.ts";
 import { ownerOf } from "../../components/identity.ts";
 import type { Engine, EngineEvent, Plan, RunOptions, Step, UpOptions, UpResult } from "../engine.ts";
@@ -200,9 +199,4 @@ async function findDrift(state: State): Promise<Map<string, Properties | undefin
 
 function programFailure(errors: readonly string[], lines: readonly string[]): string {
 	return (errors.length > 0 ? errors : lines).join("\n").trim() || "the program ended without saying why";
-}
-
-/** Whether the local engine holds anything of a stack. */
-export function hasLocalState(stateDirectory: string): boolean {
-	return existsSync(stateFile(stateDirectory));
 }

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildImage } from "../../images/build.ts";
+import { docker } from "../support/docker.ts";
 
 export interface Outcome {
 	readonly code: number;
@@ -21,13 +22,7 @@ export function run(command: string, args: readonly string[], input?: string | B
 	return { code: status ?? -1, stdout, stderr };
 }
 
-export function docker(...args: string[]): string {
-	return execFileSync("docker", args, {
-		encoding: "utf8",
-		stdio: ["ignore", "pipe", "pipe"],
-		maxBuffer: 1 << 28,
-	}).trim();
-}
+export { docker };
 
 function standIn(name: string): string {
 	const reference = `persistent-stack/stand-in-${name}`;
