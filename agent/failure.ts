@@ -1,4 +1,5 @@
 /** Failures of the agent: each message says what happened, what was left as it was, and what mends it. */
+import { WrongKeyError } from "../recovery/damaged-error.ts";
 
 /** Exit codes, as the operator's commands have them (DESIGN.md section 8). */
 export const exitCodes = {
@@ -24,6 +25,7 @@ export class AgentError extends Error {
 /** The message of any error, with what is known about those that the system or PostgreSQL gives. */
 export function explain(error: unknown, backups: string): AgentError {
 	if (error instanceof AgentError) return error;
+	if (error instanceof WrongKeyError) return new AgentError(error.message, exitCodes.credentials);
 	const { code, message = String(error) } = error as NodeJS.ErrnoException;
 	if (code === "ENOSPC" || /No space left on device/i.test(message)) {
 		return new AgentError(

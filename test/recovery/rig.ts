@@ -1,10 +1,13 @@
 /** A database, a Redis, two volumes and the backup container, made for one test file. */
 import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildImage } from "../../images/build.ts";
 import { docker } from "../support/docker.ts";
+
+const root = join(import.meta.dirname, "..", "..");
 
 export interface Outcome {
 	readonly code: number;
@@ -47,7 +50,8 @@ export class Rig {
 	readonly directory: string;
 	readonly backups: string;
 	readonly images = { postgres: standIn("postgres"), redis: standIn("redis"), node: standIn("node") };
-	readonly agentImage = "rectest-agent:current";
+	/** One for each checkout: two of them may test at once. */
+	readonly agentImage = `rectest-agent:${createHash("sha256").update(root).digest("hex").slice(0, 12)}`;
 	config: Record<string, unknown> = {
 		stack: "test",
 		retentionDays: { daily: 7, weekly: 28, manual: 30, safety: 14 },
@@ -65,7 +69,6 @@ export class Rig {
 	label = "--label=stack-test=1";
 
 	async buildAgent(): Promise<void> {
-		const root = join(import.meta.dirname, "..", "..");
 		const ca = docker("images", "--format", "{{.Repository}}:{{.Tag}}", "persistent-stack/ca-bundle").split(
 			"\n",
 		)[0];
