@@ -12,14 +12,12 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { hiddenPrefix } from "../recovery/exchange.ts";
 import type { Compression } from "../recovery/manifest.ts";
 import { start } from "./children.ts";
 import { compressor } from "./compressor.ts";
 import { AgentError } from "./failure.ts";
 import { openPipe, readPipe } from "./pipe.ts";
-
-/** What a restore stages within a volume; it is no part of the data. */
-export const stagingPattern = ".persistent-stack*";
 
 export interface FileArchive {
 	/** The compressed tar. */
@@ -71,7 +69,7 @@ export async function archiveFiles(
 			"--verbose",
 			`--directory=${directory}`,
 			"--anchored",
-			`--exclude=./${stagingPattern}`,
+			`--exclude=./${hiddenPrefix}*`,
 			"--null",
 			"--files-from=-",
 		],

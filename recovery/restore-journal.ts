@@ -76,7 +76,7 @@ export function replaces(journal: Pick<RestoreJournal, "targets" | "redis">, tar
 	return target === "redis" ? journal.redis !== "keep" : journal.targets.includes(target);
 }
 
-export function restoreJournalPath(directory: string, stack: string): string {
+export function restoreJournalFile(directory: string, stack: string): string {
 	return join(directory, `.${stack}.restore.json`);
 }
 
@@ -89,7 +89,7 @@ export async function readRestoreJournal(
 	directory: string,
 	stack: string,
 ): Promise<RestoreJournal | undefined> {
-	const path = restoreJournalPath(directory, stack);
+	const path = restoreJournalFile(directory, stack);
 	let text: string;
 	try {
 		text = await readFile(path, "utf8");
@@ -111,11 +111,11 @@ export async function readRestoreJournal(
 /** Replaces it at once; when this resolves it is on the disk. */
 export async function writeRestoreJournal(directory: string, journal: RestoreJournal): Promise<void> {
 	const text = `${JSON.stringify(journalSchema.parse(journal), null, "\t")}\n`;
-	await writeDurably(restoreJournalPath(directory, journal.stack), text);
+	await writeDurably(restoreJournalFile(directory, journal.stack), text);
 }
 
 export async function removeRestoreJournal(directory: string, stack: string): Promise<void> {
-	const path = restoreJournalPath(directory, stack);
+	const path = restoreJournalFile(directory, stack);
 	await rm(path, { force: true });
 	await syncDirectory(dirname(path));
 }
