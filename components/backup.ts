@@ -1,7 +1,10 @@
+import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { imagesPath } from "../recovery/images-file.ts";
 import { backupPolicy } from "./backup-policy.ts";
 import { volumeEntry } from "./catalogue.ts";
 import { databaseName, databaseUser, type StackIdentity } from "./identity.ts";
+import { script } from "./script.ts";
 import { type Secrets, secretPaths } from "./secrets.ts";
 import { readOnlyVolume, ServiceContainer } from "./service-container.ts";
 import type { StackSettings } from "./settings.ts";
@@ -10,11 +13,8 @@ export interface BackupArgs {
 	readonly identity: StackIdentity;
 	readonly settings: StackSettings;
 	readonly image: pulumi.Input<string>;
-	/**
-	 * Names of the stack's images, for the manifests. Names, not ids: an id would replace this container whenever
-	 * another service's image is built anew.
-	 */
-	readonly images: Readonly<Record<string, string>>;
+	/** `name@id` of the stack's images, for the manifests. */
+	readonly imageReferences: Readonly<Record<string, pulumi.Input<string>>>;
 	readonly dataNetwork: pulumi.Input<string>;
 	/** Real names of the volumes that are archived; they are mounted read-only. */
 	readonly mediaVolume: pulumi.Input<string>;
@@ -35,6 +35,19 @@ export class Backup extends pulumi.ComponentResource {
 
 	constructor(name: string, args: BackupArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("persistent-stack:services:Backup", name, {}, opts);
+		// In a file, not in the container's environment: there, a rebuilt image of another service would replace
+		// this container.
+		new command.local.Command(
+			`${name}-images`,
+			{
+				create: script("record-images.sh"),
+				environment: {
+					RECORD: imagesPath(args.backupDirectory, args.identity.stack),
+					IMAGES: pulumi.jsonStringify(args.imageReferences),
+				},
+			},
+			{ parent: this },
+		);
 		this.service = new ServiceContainer(
 			name,
 			{
@@ -46,10 +59,7 @@ export class Backup extends pulumi.ComponentResource {
 				labels: args.labels,
 				keepCapabilities: ["CAP_DAC_READ_SEARCH", "CAP_SETGID", "CAP_SETUID"],
 				environment: {
-					AGENT_CONFIG: JSON.stringify({
-						...backupPolicy(args.identity.stack, args.settings),
-						images: args.images,
-					}),
+					AGENT_CONFIG: JSON.stringify(backupPolicy(args.identity.stack, args.settings)),
 					DATABASE_HOST: "db",
 					DATABASE_NAME: databaseName,
 					DATABASE_USER: databaseUser,
