@@ -20,7 +20,7 @@ import type { BackupFile } from "../backup-file.ts";
 import { hostWords } from "../backup-status.ts";
 import type { VerbContext } from "../context.ts";
 import { docker } from "../docker.ts";
-import { exitCodes, StackError } from "../errors.ts";
+import { StackError } from "../errors.ts";
 import type { Ground } from "./ground.ts";
 
 /** Label of everything that a restore makes; its value is the restore's id. */
@@ -83,17 +83,19 @@ export function stepRequest(
  *
  * Ctrl-C ends a check, asks `stage` to tidy up, and is not heard by the others, which must not stop half way.
  *
+ * @param prepared a container that was made for it before.
  * @throws StackError with the step's own message; the abort's reason when a step was ended by it.
  */
 export async function runStep<T>(
 	context: VerbContext,
 	ground: Ground,
 	request: HelperRequest,
+	prepared?: string,
 ): Promise<AgentOutcome<T>> {
 	const { signal } = context;
 	const interruptible = request.step === "check" || request.step === "stage";
 	if (interruptible) signal.throwIfAborted();
-	const id = await createHelper(context, ground, request);
+	const id = prepared ?? (await prepareStep(context, ground, request));
 	try {
 		const end = await followHelper(context, ground, request, id);
 		if (interruptible && signal.aborted) throw signal.reason;
@@ -130,7 +132,11 @@ async function exitCodeOf(id: string): Promise<number> {
 }
 
 /** Makes the container, with the secrets in it; it is not started. */
-async function createHelper(context: VerbContext, ground: Ground, request: HelperRequest): Promise<string> {
+export async function prepareStep(
+	context: VerbContext,
+	ground: Ground,
+	request: HelperRequest,
+): Promise<string> {
 	const { step, id, args, targets, source, identity } = request;
 	const readOnly = step === "check" ? ",readonly" : "";
 	const mounts = targets.map((target) => {
@@ -224,9 +230,13 @@ function explain(
 	if (failure !== undefined) {
 		return new StackError(onHost(context, ground, source, failure), { exitCode: sharedCode(exitCode) });
 	}
-	const how = exitCode === 137 ? "was killed" : `ended with exit code ${exitCode}`;
-	const fix = exitCode === exitCodes.usage || exitCode === 127 ? context.command("up") : undefined;
-	return new StackError(`the container of the step ${step} ${how}${said ? `: ${said}` : ""}`, { fix });
+	if (exitCode === 137) return new StackError(`the container of the step ${step} was killed`);
+	const lines = said.split("\n");
+	const reason = lines.find((line) => /error/i.test(line)) ?? lines[0];
+	return new StackError(
+		`the step ${step} could not be run in the backup image (exit code ${exitCode})${reason ? `: ${reason.trim()}` : ""}`,
+		{ fix: `${context.command("up")} brings the image that fits this program` },
+	);
 }
 
 function onHost(context: VerbContext, ground: Ground, source: BackupFile | undefined, text: string): string {

@@ -147,8 +147,9 @@ class Restore {
 			const counts = await this.#step<Counts>("stage", { source, identity });
 			this.#context.signal.throwIfAborted();
 			const staged = performance.now();
-			const services = await this.#stopUsers();
-			await this.#step("swap");
+			// Made while the services stop: they are away for as long as this takes.
+			const [services, swap] = await Promise.all([this.#stopUsers(), this.#prepare("swap")]);
+			await this.#step("swap", {}, swap);
 			const restarted = restart
 				? services
 				: services.filter((service) => service === "redis" || service === "db");
@@ -243,11 +244,19 @@ class Restore {
 	}
 
 	/** A step of the helper. What it writes to the journal is read back. */
-	async #step<T = unknown>(step: RestoreStep, more: Partial<HelperRequest> = {}): Promise<T> {
+	async #step<T = unknown>(
+		step: RestoreStep,
+		more: Partial<HelperRequest> = {},
+		prepared?: string,
+	): Promise<T> {
 		const request = { ...stepRequest(this.#journal, step), ...more };
-		const { value } = await runStep<T>(this.#context, this.#ground, request);
+		const { value } = await runStep<T>(this.#context, this.#ground, request, prepared);
 		this.#journal = (await readRestoreJournal(this.#ground.directory, this.#context.stack)) ?? this.#journal;
 		return value;
+	}
+
+	async #prepare(step: RestoreStep): Promise<string> {
+		return await prepareStep(this.#context, this.#ground, stepRequest(this.#journal, step));
 	}
 
 	async #write(changes: Partial<RestoreJournal>): Promise<void> {

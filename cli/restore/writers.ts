@@ -21,6 +21,10 @@ export function isRunning({ state }: Pick<ServiceContainer, "state">): boolean {
 	return state === "running" || state === "restarting" || state === "paused";
 }
 
+function isStore({ service }: Pick<ServiceContainer, "service">): boolean {
+	return service === "db" || service === "redis";
+}
+
 /** The services that use the targets, in the order in which they start. */
 export function usersOfTargets(targets: readonly RestoreTarget[], rebuild = false): ServiceName[] {
 	const users = new Set(targets.flatMap((target) => usersOf[target]));
@@ -42,8 +46,8 @@ export async function containersOf(
  */
 export async function stopServices(context: VerbContext, services: readonly ServiceName[]): Promise<void> {
 	const running = (await containersOf(context, services)).filter(isRunning);
-	const stores = running.filter(({ service }) => service === "db" || service === "redis");
-	for (const group of [running.filter((container) => !stores.includes(container)), stores]) {
+	const stores = running.filter(isStore);
+	for (const group of [running.filter((container) => !isStore(container)), stores]) {
 		await Promise.all(group.map(({ id }) => docker(["stop", id])));
 	}
 	if (running.length > 0) context.output.progress(`stopped   ${names(running)}`);
@@ -52,7 +56,10 @@ export async function stopServices(context: VerbContext, services: readonly Serv
 /** Starts them, the stores first, and waits for nothing. What has no container any more is left to `start`. */
 export async function startServices(context: VerbContext, services: readonly ServiceName[]): Promise<void> {
 	const stopped = (await containersOf(context, services)).filter((container) => !isRunning(container));
-	for (const { id } of stopped) await docker(["start", id]);
+	const stores = stopped.filter(isStore);
+	for (const group of [stores, stopped.filter((container) => !isStore(container))]) {
+		await Promise.all(group.map(({ id }) => docker(["start", id])));
+	}
 	if (stopped.length > 0) context.output.progress(`started   ${names(stopped)}`);
 }
 
