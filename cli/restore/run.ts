@@ -14,7 +14,7 @@ import { type ExitCode, exitCodes, StackError } from "../errors.ts";
 import { InterruptedError } from "../failure.ts";
 import { describeBackup, type MadeBackup, makeBackup } from "../make-backup.ts";
 import { findGround, type Ground } from "./ground.ts";
-import { type HelperRequest, type RestoreStep, runStep, stepRequest } from "./helper.ts";
+import { type HelperRequest, prepareStep, type RestoreStep, runStep, stepRequest } from "./helper.ts";
 import { makeCluster } from "./new-cluster.ts";
 import { undoRestore } from "./undo.ts";
 import {
@@ -148,8 +148,11 @@ class Restore {
 			this.#context.signal.throwIfAborted();
 			const staged = performance.now();
 			// Made while the services stop: they are away for as long as this takes.
-			const [services, swap] = await Promise.all([this.#stopUsers(), this.#prepare("swap")]);
-			await this.#step("swap", {}, swap);
+			const [stopping, making] = await Promise.allSettled([this.#stopUsers(), this.#prepare("swap")]);
+			if (stopping.status === "rejected") throw stopping.reason;
+			if (making.status === "rejected") throw making.reason;
+			const services = stopping.value;
+			await this.#step("swap", {}, making.value);
 			const restarted = restart
 				? services
 				: services.filter((service) => service === "redis" || service === "db");
