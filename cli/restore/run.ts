@@ -12,7 +12,7 @@ import type { BackupFile } from "../backup-file.ts";
 import type { VerbContext } from "../context.ts";
 import { type ExitCode, exitCodes, StackError } from "../errors.ts";
 import { InterruptedError } from "../failure.ts";
-import { describeBackup, type MadeBackup, makeBackup } from "../make-backup.ts";
+import { type MadeBackup, safetyBackup } from "../make-backup.ts";
 import { findGround, type Ground } from "./ground.ts";
 import { type HelperRequest, prepareStep, type RestoreStep, runStep, stepRequest } from "./helper.ts";
 import { makeCluster } from "./new-cluster.ts";
@@ -68,31 +68,18 @@ export interface Restored extends Counts {
 /** Does it all; the caller holds the lock. */
 export async function runRestore(context: VerbContext, request: RestoreRequest): Promise<Restored> {
 	const began = performance.now();
-	const safetyBackup = request.safetyBackup ? await backupFirst(context, request) : undefined;
+	const isDatabaseOnly = request.targets.every((target) => target === "database");
+	const made = request.safetyBackup
+		? await safetyBackup(context, isDatabaseOnly ? "database" : "full", {
+				name: "safety backup",
+				untouched: "nothing was changed",
+				skip: "the same command with --no-safety-backup, which gives up the way back to what is there now",
+				// Its turn is another time: it might delete the very file that is restored.
+				prune: false,
+			})
+		: undefined;
 	const backedUp = performance.now();
-	return await new Restore(context, request, await findGround(context), safetyBackup).run(
-		(backedUp - began) / 1000,
-	);
-}
-
-/** @throws StackError with the backup's exit code: then nothing was changed. */
-async function backupFirst(context: VerbContext, { targets }: RestoreRequest): Promise<MadeBackup> {
-	const { output } = context;
-	output.progress("a safety backup first");
-	const alone = targets.every((target) => target === "database");
-	try {
-		const made = await makeBackup(context, alone ? "database" : "full", "safety", { prune: false });
-		output.progress(`kept      ${made.path}  ${describeBackup(made)}`);
-		return made;
-	} catch (error) {
-		if (error instanceof InterruptedError) throw error;
-		const { message, exitCode, fix } = error as StackError;
-		throw new StackError(`the safety backup failed, so nothing was changed: ${message}`, {
-			exitCode: (exitCode ?? exitCodes.failed) as ExitCode,
-			fix: `${fix ? `${fix}; or ` : ""}give up what is there now, without a way back: the same command with --no-safety-backup`,
-			cause: error,
-		});
-	}
+	return await new Restore(context, request, await findGround(context), made).run((backedUp - began) / 1000);
 }
 
 /** The restore is done, and only its remains are in the way. */
