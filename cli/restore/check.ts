@@ -2,7 +2,12 @@
 import { join } from "node:path";
 import { databaseName } from "../../components/identity.ts";
 import type { Verification } from "../../recovery/index-file.ts";
-import { type RestoreTarget, restoreTargets } from "../../recovery/restore-journal.ts";
+import {
+	type RedisChoice,
+	type RestoreTarget,
+	replaces,
+	restoreTargets,
+} from "../../recovery/restore-journal.ts";
 import type { VerbContext } from "../context.ts";
 import { age, count, formatBytes, formatSize, type Output, table } from "../output.ts";
 import { measureVolumes } from "../volumes.ts";
@@ -21,9 +26,11 @@ export interface Checked extends Counts {
 	readonly createdAt: string | null;
 	readonly size: number;
 	readonly encrypted: boolean;
-	readonly verified: Pick<Verification, "ok" | "how" | "at"> | null;
+	readonly verified: Pick<Verification, "ok" | "how" | "at">;
 	/** What would be replaced. */
-	readonly targets: readonly RestoreTarget[];
+	readonly targets: RestoreTarget[];
+	/** As asked; `restore` also where Redis alone was named. */
+	readonly redis: RedisChoice;
 	readonly warnings: readonly string[];
 }
 
@@ -44,7 +51,8 @@ export async function checkFile(
 		targets: restoreTargets.filter((target) => ground.volumes.get(target)?.found),
 		args: [sourcePath(source), ...partOptions(only ?? [], redis), ...(withDatabase ? [] : ["--rebuild"])],
 	});
-	return value;
+	// An emptied Redis is replaced too, though nothing of the file takes its place.
+	return { ...value, targets: restoreTargets.filter((target) => replaces(value, target)) };
 }
 
 /** Everything that the operator ought to know before the answer. */
@@ -92,8 +100,7 @@ function factLines(
 ): [name: string, fact: string][] {
 	const { createdAt, stack, origin, size, encrypted, verified } = checked;
 	const made = createdAt === null ? undefined : new Date(createdAt);
-	const good = verified?.ok === true;
-	const word = good ? `verified (${verified.how})` : "not verified before; read through just now";
+	const word = `verified (${verified.how}) ${age(new Date(verified.at))} ago`;
 	return [
 		["file", join(source.directory, source.file)],
 		[
@@ -108,11 +115,7 @@ function factLines(
 		],
 		[
 			"size",
-			[
-				formatBytes(size),
-				...(encrypted ? ["encrypted"] : []),
-				output.styleMessage(good ? "green" : "yellow", word),
-			].join(", "),
+			[formatBytes(size), ...(encrypted ? ["encrypted"] : []), output.styleMessage("green", word)].join(", "),
 		],
 		["holds", countText(checked)],
 	];
