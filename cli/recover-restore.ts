@@ -7,8 +7,9 @@ import { type RestoreJournal, readRestoreJournal } from "../recovery/restore-jou
 import type { VerbContext } from "./context.ts";
 import { findGround, type Ground } from "./restore/ground.ts";
 import { findHelpers, runStep, settleHelpers, stepRequest } from "./restore/helper.ts";
+import { withContainers } from "./restore/makeshift.ts";
 import { undoRestore } from "./restore/undo.ts";
-import { awaitAnswers, startServices } from "./restore/writers.ts";
+import { awaitAnswers, containersOf, startServices } from "./restore/writers.ts";
 
 /** Seconds for the services to answer on the restored data. */
 const patienceSeconds = 120;
@@ -22,10 +23,15 @@ export async function recoverRestore(context: VerbContext): Promise<void> {
 	output.notice(
 		`the restore of ${journal.archive}, begun at ${journal.startedAt}, was cut off (${journal.phase}); it is put right first`,
 	);
+	await withContainers(context, journal.id, () => recover(context, journal));
+}
+
+async function recover(context: VerbContext, journal: RestoreJournal): Promise<void> {
+	const { output, stack } = context;
 	const ground = await findGround(context);
 	// Its helper may be at work still: staging is ended, a swap has to be over before anything else can be done.
 	await settleHelpers(await findHelpers(journal.id));
-	const settled = await readRestoreJournal(backups, stack);
+	const settled = await readRestoreJournal(ground.directory, stack);
 	if (!settled) {
 		await startServices(context, journal.services as ServiceName[]);
 		output.notice("its own helper has put it right meanwhile");
@@ -41,6 +47,9 @@ export async function recoverRestore(context: VerbContext): Promise<void> {
 async function completes(context: VerbContext, ground: Ground, journal: RestoreJournal): Promise<boolean> {
 	if (journal.phase !== "swapped" && journal.phase !== "finishing") return false;
 	const services = journal.services as ServiceName[];
+	// What was removed since cannot answer on the new data: what was there before is known to have been well.
+	const present = await containersOf(context, services);
+	if (journal.phase === "swapped" && present.length < services.length) return false;
 	try {
 		await startServices(context, ["db", ...services]);
 		await awaitAnswers(context, ["db", ...services], patienceSeconds);

@@ -26,7 +26,7 @@ import type { Ground } from "./ground.ts";
 /** Label of everything that a restore makes; its value is the restore's id. */
 export const restoreLabel = "persistent-stack.restore";
 /** Label of the step that a container does. */
-const stepLabel = "persistent-stack.restore-step";
+export const stepLabel = "persistent-stack.restore-step";
 
 /** Where a helper has the directory of the archive, and the key. */
 const sourceMount = "/source";
@@ -198,7 +198,8 @@ export interface FoundHelper {
 /** The containers of a restore, running or not. */
 export async function findHelpers(id: string): Promise<FoundHelper[]> {
 	const format = `{{.ID}}\t{{.State}}\t{{.Label "${stepLabel}"}}`;
-	const listed = await docker(["ps", "--all", "--filter", `label=${restoreLabel}=${id}`, "--format", format]);
+	const filters = ["--filter", `label=${restoreLabel}=${id}`, "--filter", `label=${stepLabel}`];
+	const listed = await docker(["ps", "--all", ...filters, "--format", format]);
 	return listed
 		.split("\n")
 		.filter(Boolean)

@@ -5,7 +5,7 @@ import type { VerbContext } from "../context.ts";
 import { docker } from "../docker.ts";
 import { StackError } from "../errors.ts";
 import type { Ground } from "./ground.ts";
-import { copySecrets, removeContainers, restoreLabel } from "./helper.ts";
+import { copySecrets, removeContainers, restoreLabel, stepLabel } from "./helper.ts";
 
 /** Where the program of the image has the cluster before it is put in place, in the volume. */
 const hiddenDirectory = (id: string) => `.persistent-stack-restore-${id}`;
@@ -25,6 +25,7 @@ export async function makeCluster(context: VerbContext, ground: Ground, id: stri
 	const created = await docker([
 		...["create", "--init", "--name", `${context.load().identity.prefix}-restore-cluster-${id}`],
 		...["--label", `${labelKeys.owner}=${ownerOf(context.stack)}`, "--label", `${restoreLabel}=${id}`],
+		...["--label", `${stepLabel}=rebuild`],
 		...["--network", "none", "--user", "999:999", "--cap-drop", "ALL"],
 		...["--security-opt", "no-new-privileges", "--shm-size", "128m"],
 		...["--tmpfs", "/var/run/postgresql:uid=999,gid=999,mode=0775", "--tmpfs", "/tmp:mode=1777"],
