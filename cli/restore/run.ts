@@ -53,6 +53,9 @@ export interface Counts {
 	readonly files: Readonly<Partial<Record<RestoreTarget, number>>>;
 }
 
+/** What the agent says when it has staged; without a database nothing of one. */
+type Staged = Pick<Counts, "files"> & Partial<Counts>;
+
 export interface Restored extends Counts {
 	readonly safetyBackup: MadeBackup | undefined;
 	/** Services that were stopped, and those of them that run again. */
@@ -131,7 +134,7 @@ class Restore {
 		try {
 			if (rebuild) await this.#replaceCluster();
 			const { source, identity } = this.#request;
-			const counts = await this.#step<Counts>("stage", { source, identity });
+			const { rows = null, tables = null, files } = await this.#step<Staged>("stage", { source, identity });
 			this.#context.signal.throwIfAborted();
 			const staged = performance.now();
 			// Made while the services stop: they are away for as long as this takes.
@@ -147,7 +150,7 @@ class Restore {
 			const up = performance.now();
 			const { damaged } = await this.#finish();
 			return {
-				...counts,
+				...{ rows, tables, files },
 				safetyBackup: this.#safetyBackup,
 				stopped: services,
 				restarted,
