@@ -31,6 +31,8 @@ export interface FileArchiveFacts {
 	readonly entries: number;
 	/** Everything but directories, each once. */
 	readonly files: number;
+	/** Bytes of the tar before it was compressed. */
+	readonly content: number;
 	readonly warnings: readonly string[];
 }
 
@@ -67,6 +69,7 @@ export async function archiveFiles(
 			"--blocking-factor=128",
 			"--quoting-style=escape",
 			"--verbose",
+			"--totals",
 			`--directory=${directory}`,
 			"--anchored",
 			`--exclude=./${hiddenPrefix}*`,
@@ -105,7 +108,12 @@ export async function archiveFiles(
 			}
 			for (const end of ends) if (end.status === "rejected") throw end.reason;
 			if (steered.status === "rejected") throw steered.reason;
-			return { entries: talk.entries, files: talk.files, warnings: talk.warnings(name, steered.value) };
+			return {
+				entries: talk.entries,
+				files: talk.files,
+				content: talk.content,
+				warnings: talk.warnings(name, steered.value),
+			};
 		} finally {
 			server.close();
 			await rm(scratch, { recursive: true, force: true });
@@ -119,6 +127,7 @@ export async function archiveFiles(
 class TarTalk {
 	entries = 0;
 	files = 0;
+	content = 0;
 	readonly failures: string[] = [];
 	readonly #marker: string;
 	#reread = false;
@@ -134,6 +143,11 @@ class TarTalk {
 	}
 
 	take(line: string): void {
+		const [, total] = /^Total bytes written: (\d+) /.exec(line) ?? [];
+		if (total) {
+			this.content = Number(total);
+			return;
+		}
 		if (!line.startsWith("tar: ")) {
 			this.entries++;
 			if (!line.endsWith("/") && !this.#reread) this.files++;

@@ -56,14 +56,18 @@ const journalSchema = z.object({
 	safetyBackup: z.string().optional(),
 	/** The database's files are damaged, and a new cluster takes their place. */
 	rebuild: z.boolean().optional(),
-	/** What has to be known to undo the database's part. */
+	/** What is known of the database's part. Contains passwords of roles as the server keeps them. */
 	database: z
 		.object({
 			/** Whether there was a database of the stack's name before. */
 			existed: z.boolean(),
+			/** The comment that the database will have. */
+			comment: z.string().nullable(),
 			/** Roles that did not exist before. */
 			createdRoles: z.array(z.string()),
-			/** Statements that give the other roles back what they had. Contains passwords as the server keeps them. */
+			/** Roles of the recovery point, and the statements that give them what they had. */
+			roles: z.object({ names: z.array(z.string()), statements: z.array(z.string()) }),
+			/** Statements that give them back what they had before the swap. */
 			rolesBefore: z.array(z.string()),
 		})
 		.optional(),
