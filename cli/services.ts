@@ -52,7 +52,9 @@ export async function startContainers(
 	for (const { name, service, state } of containers) {
 		if (state === "running" || state === "restarting") continue;
 		signal.throwIfAborted();
-		await timed(output, "started", name, () => docker([state === "paused" ? "unpause" : "start", name]));
+		await timed(output, "started", "container", name, () =>
+			docker([state === "paused" ? "unpause" : "start", name]),
+		);
 		started.push(service);
 	}
 	return started;
@@ -68,7 +70,7 @@ export async function stopContainers(
 	for (const { name, service, state } of containers.toReversed()) {
 		if (state !== "running" && state !== "restarting" && state !== "paused") continue;
 		signal.throwIfAborted();
-		await timed(output, "stopped", name, () => docker(["stop", name]));
+		await timed(output, "stopped", "container", name, () => docker(["stop", name]));
 		stopped.push(service);
 	}
 	return stopped;
@@ -189,9 +191,11 @@ function lastLines({ id, startedAt }: ServiceContainer): Promise<string> {
 	});
 }
 
-async function timed(
+/** Shows a step while it is under way, and in a line when it is done. */
+export async function timed(
 	output: Output,
 	done: string,
+	kind: string,
 	what: string,
 	work: () => Promise<unknown>,
 ): Promise<void> {
@@ -203,6 +207,6 @@ async function timed(
 		output.underWay(undefined);
 	}
 	output.progress(
-		`${done.padEnd(9)} container  ${what}  ${output.styleMessage("dim", duration((performance.now() - started) / 1000))}`,
+		`${done.padEnd(9)} ${kind.padEnd(10)} ${what}  ${output.styleMessage("dim", duration((performance.now() - started) / 1000))}`,
 	);
 }
