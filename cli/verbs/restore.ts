@@ -94,7 +94,9 @@ async function requireContainers(
 /** @throws StackError when the database does not start and nobody said so, or the other way round. */
 function judgeDatabase(context: VerbContext, { database }: Ground, choice: RestoreChoice): void {
 	const { state, health, restarts, name } = database;
-	const fails = state === "restarting" || health === "unhealthy" || (restarts > 2 && health !== "healthy");
+	// Docker calls the health of a stopped container what it was, or worse: it says nothing.
+	const isIll = health === "unhealthy" || (restarts > 2 && health !== "healthy");
+	const fails = state === "restarting" || (state === "running" && isIll);
 	if (fails && !choice.rebuild) {
 		throw new StackError(
 			`the database (container ${name}) does not start, so nothing can be restored into it; nothing was changed`,

@@ -42,13 +42,13 @@ export class RestoreProof {
 	async change(): Promise<void> {
 		const { stack } = this;
 		stack.sql(
-			"delete from proof where i % 3 = 0; insert into proof values (0, 'after'); create table later()",
+			"delete from proof where i % 3 = 0; insert into proof values (0, 'after'); create table if not exists later()",
 		);
 		await this.#django(
 			'User.objects.all().delete(); User.objects.create_user("after", "a@example.com", "x")',
 		);
-		this.inVolume("backend-media", "rm -r sub; echo new > large; echo after > after; chmod 600 empty");
-		this.inVolume("backend-static", "echo after > after.css; rm -r admin");
+		this.inVolume("backend-media", "rm -rf sub; echo new > large; echo after > after; chmod 600 empty");
+		this.inVolume("backend-static", "echo after > after.css; rm -rf admin");
 		this.redis("set proof after");
 	}
 
