@@ -64,6 +64,12 @@ export async function unpackFiles(
 	// Why a program has ended says more than that its input is closed.
 	if (broken && (broken as NodeJS.ErrnoException).code !== "EPIPE") throw broken;
 	const [unpacked, written] = await Promise.allSettled([unpacker.exit, tar.exit]);
+	// The unpacker is ended by tar's end, and tar is left without an end by the unpacker's.
+	if (unpacked.status === "rejected" && !/SIGPIPE/.test(unpacked.reason.message))
+		throw new AgentError(
+			`the compressed data of ${name} are damaged (${unpacked.reason.message})`,
+			exitCodes.invalid,
+		);
 	if (written.status === "rejected") {
 		const said = (written.reason as Error).message
 			.replace(/^tar failed: /, "")
@@ -73,11 +79,6 @@ export async function unpackFiles(
 		if (/No space left on device/.test(said)) throw new AgentError(`the disk with ${name} is full (${said})`);
 		throw new AgentError(`${name} cannot be unpacked: ${said}`, exitCodes.invalid);
 	}
-	if (unpacked.status === "rejected")
-		throw new AgentError(
-			`${name} cannot be unpacked: ${(unpacked.reason as Error).message}`,
-			exitCodes.invalid,
-		);
 	if (broken) throw broken;
 	return { meter, entries };
 }
