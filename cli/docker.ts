@@ -1,5 +1,5 @@
 /** Docker through its own command line, so that contexts, sockets and credentials work as they do by hand. */
-import { type ExecFileException, execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { constants } from "node:os";
 import { type ServiceName, serviceNames } from "../components/catalogue.ts";
 import { labelKeys, ownerOf } from "../components/identity.ts";
@@ -35,20 +35,32 @@ export interface ServiceContainer {
 }
 
 /**
- * Output of a docker command.
+ * Output of a docker command. A terminal's Ctrl-C does not reach it: what it means is for the caller to say, by
+ * the signal.
  *
  * @throws StackError saying why when Docker does not answer (5), does not permit (4), or the command fails (1).
  */
 export function docker(args: readonly string[], signal?: AbortSignal): Promise<string> {
 	return new Promise((done, fail) => {
-		execFile("docker", args, { maxBuffer: 256 * 1024 * 1024, signal }, (error, stdout, stderr) => {
-			if (!error) done(stdout);
-			else fail(signal?.aborted ? signal.reason : dockerError(args, error, stderr));
+		const child = spawn("docker", args, { signal, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+		let stdout = "";
+		let stderr = "";
+		child.stdout.setEncoding("utf8").on("data", (text: string) => {
+			stdout += text;
+		});
+		child.stderr.setEncoding("utf8").on("data", (text: string) => {
+			stderr += text;
+		});
+		const end = (error: Error) => fail(signal?.aborted ? signal.reason : dockerError(args, error, stderr));
+		child.once("error", end);
+		child.once("close", (code) => {
+			if (code === 0) done(stdout);
+			else end(new Error(`it ended with exit code ${code}`));
 		});
 	});
 }
 
-function dockerError(args: readonly string[], error: ExecFileException, stderr: string): StackError {
+function dockerError(args: readonly string[], error: NodeJS.ErrnoException, stderr: string): StackError {
 	const said = stderr.trim();
 	if (error.code === "ENOENT") {
 		return new StackError("there is no docker command on the PATH; nothing was changed", {

@@ -215,8 +215,10 @@ class Restore {
 	}
 
 	/** @returns the error to throw: the one that happened, with what became of the stack. */
-	async #rollBack(error: unknown): Promise<unknown> {
-		const { output, command } = this.#context;
+	async #rollBack(failure: unknown): Promise<unknown> {
+		const { output, command, signal } = this.#context;
+		// What fails after Ctrl-C fails because of it.
+		const error = signal.aborted ? signal.reason : failure;
 		const untouched = this.#journal.services.length === 0;
 		try {
 			await undoRestore(this.#context, this.#ground);

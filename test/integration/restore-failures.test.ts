@@ -56,7 +56,8 @@ function helperProcesses(): number[] {
 	const owner = ["--filter", `label=persistent-stack.owner=persistent-stack/${stack.name}`];
 	return dockerLines("ps", "--quiet", ...filters, ...owner)
 		.flatMap((id) => dockerLines("inspect", "--format", "{{.State.Pid}}", id))
-		.map(Number);
+		.map(Number)
+		.filter((id) => id > 0);
 }
 
 /** Waits for a phase, or a later one: those that take milliseconds may be over between two looks. */
@@ -77,6 +78,8 @@ type Victim = "the command" | "the command and its helper" | "its helper";
 async function killAt(wanted: RestorePhase, victim: Victim): Promise<number> {
 	const { child, ended } = stack.start(["restore", full, "--yes", "--no-safety-backup"]);
 	await phase(wanted);
+	// The journal is there before the first helper.
+	while (wanted === "staging" && helperProcesses().length === 0) await sleep(20);
 	if (victim !== "its helper") process.kill(-(child.pid as number), "SIGKILL");
 	if (victim !== "the command") for (const id of helperProcesses()) process.kill(id, "SIGKILL");
 	return (await ended).code;
