@@ -10,6 +10,7 @@ import {
 	guardLock,
 	guardNode,
 	guardPort,
+	guardRestore,
 	guardVolumes,
 } from "./components/guards.ts";
 import { PersistentStack } from "./components/persistent-stack.ts";
@@ -24,6 +25,7 @@ const identity = { stack: stackName, prefix: settings.prefix };
 const directories = stackDirectories(pulumi.getRootDirectory(), stackName, settings);
 
 guardLock(directories.backups, stackName);
+await guardRestore(directories.backups, stackName);
 guardEngine(stackName, directories, engine);
 const host = await readDockerHost();
 guardContainers(identity, host);

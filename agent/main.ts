@@ -11,16 +11,18 @@ import { AgentError, exitCodes, explain } from "./failure.ts";
 import { prune, retentionPlan, runJob, updateLink } from "./job.ts";
 import { Progress, reportToStderr } from "./progress.ts";
 import type { RunContext } from "./recovery-point.ts";
+import { isUninterruptible, restoreCommand, restoreUsage } from "./restore/commands.ts";
 import { runScheduler } from "./scheduler.ts";
 
 const usage = `agent run                                         the scheduler
-agent backup [--class daily|weekly|manual|safety] [--with-stdin]
-agent backup-db [--class manual|safety] [--with-stdin]
+agent backup [--class daily|weekly|manual|safety] [--no-prune] [--with-stdin]
+agent backup-db [--class manual|safety] [--no-prune] [--with-stdin]
 agent list
 agent verify [FILE...] [--latest] [--all] [--identity FILE]
 agent prune [--dry-run]
 agent status
 agent health                                      exit code 1 when the newest recovery point is too old
+${restoreUsage}
 All but run and health take --json. --with-stdin: the run ends when its input ends.`;
 
 const { values: options, positionals } = parseArgs({
@@ -33,6 +35,12 @@ const { values: options, positionals } = parseArgs({
 		latest: { type: "boolean", default: false },
 		all: { type: "boolean", default: false },
 		identity: { type: "string" },
+		"no-prune": { type: "boolean", default: false },
+		id: { type: "string" },
+		only: { type: "string", multiple: true, default: [] },
+		redis: { type: "string", default: "keep" },
+		rebuild: { type: "boolean", default: false },
+		"keep-journal": { type: "boolean", default: false },
 		help: { type: "boolean", default: false },
 	},
 });
@@ -71,6 +79,14 @@ const commands: Readonly<Record<string, Command>> = {
 		print(state, () => reason ?? `The newest recovery point is ${state.newest?.file ?? "still to be made"}.`);
 		return fresh ? 0 : 1;
 	},
+	restore: async (context, operands) => {
+		const result = await restoreCommand(context, operands, {
+			...options,
+			keepJournal: options["keep-journal"],
+		});
+		print(result, () => JSON.stringify(result));
+		return 0;
+	},
 	health: async ({ config }) => {
 		const { fresh, reason } = await currentState(config);
 		if (!fresh) process.stdout.write(`${reason}\n`);
@@ -91,7 +107,7 @@ async function makeNow(context: RunContext, kind: "full" | "database"): Promise<
 			exitCodes.usage,
 		);
 	}
-	const result = await runJob(context, kind, pointClass);
+	const result = await runJob(context, kind, pointClass, { prune: !options["no-prune"] });
 	const { index, seconds, pruned } = result;
 	const { archive: file, size, sha256, encrypted, verified, manifest } = index;
 	print(
@@ -212,8 +228,9 @@ async function main(): Promise<number> {
 		endedBy ??= code;
 		stop.abort(new AgentError(`${why}; what it had made was removed`, code));
 	};
-	process.on("SIGTERM", () => end(exitCodes.terminated, "the run was ended by SIGTERM"));
-	process.on("SIGINT", () => end(exitCodes.interrupted, "the run was interrupted"));
+	const goesOn = name === "restore" && isUninterruptible(operands);
+	process.on("SIGTERM", () => goesOn || end(exitCodes.terminated, "the run was ended by SIGTERM"));
+	process.on("SIGINT", () => goesOn || end(exitCodes.interrupted, "the run was interrupted"));
 	if (options["with-stdin"]) {
 		process.stdin.on("end", () => end(exitCodes.interrupted, "whoever asked for the run went away")).resume();
 	}

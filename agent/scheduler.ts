@@ -52,12 +52,8 @@ export async function runScheduler(context: RunContext): Promise<void> {
 
 async function attempt(context: RunContext, pointClass: ScheduledClass): Promise<void> {
 	try {
-		const { index, seconds, pruned } = await runJob(
-			context,
-			"full",
-			pointClass,
-			context.config.lockWaitSeconds,
-		);
+		const { lockWaitSeconds } = context.config;
+		const { index, seconds, pruned } = await runJob(context, "full", pointClass, { lockWaitSeconds });
 		const took = `${(seconds.making + seconds.verifying).toFixed(1)} s`;
 		const removed = pruned.length > 0 ? `; retention removed ${pruned.join(", ")}` : "";
 		context.report({ event: "done", message: `${index.archive}: ${index.size} bytes in ${took}${removed}` });
