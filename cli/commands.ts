@@ -171,6 +171,18 @@ export const commands: readonly CommandSpec[] = [
 		load: async () => (await import("./verbs/status.ts")).status,
 	},
 	{
+		name: "doctor",
+		group: "Services",
+		summary: "find what is wrong or about to be, with the command that mends it",
+		details:
+			"Looks at Docker, disks, services, the port, volumes, pending changes, backups, clock and keys; it changes nothing. Works without Docker and without a stack too. --deep also checks every table and index of the database with PostgreSQL's amcheck, whose extension is made in a transaction that is rolled back, and reads the newest backup from end to end, as backup verify does. Exits with 1 when anything fails; warnings do not count.",
+		options: [
+			{ flags: "--deep", description: "read the whole database and the newest backup; takes its time" },
+		],
+		danger: "none",
+		load: async () => (await import("./verbs/doctor.ts")).doctor,
+	},
+	{
 		name: "logs",
 		group: "Services",
 		summary: "show what services wrote, in order of time",
