@@ -12,7 +12,7 @@ import { within } from "./time-limit.ts";
 const dockerSeconds = 5;
 
 /** What must be known before a probe can look. */
-export type Need = "settings" | "docker" | "stack";
+export type Need = "settings" | "docker" | "stack" | "database";
 
 export interface DockerEngine {
 	readonly engine: string;
@@ -119,6 +119,9 @@ export class Facts {
 			if (containers.length > 0 || volumes.some(({ found }) => found)) return;
 			const { command, stack } = this.context;
 			throw new Error(`there is no stack ${stack} on this host; ${command("up")} makes it`);
+		},
+		database: async () => {
+			if (!(await this.database())) throw new Error("the database does not run or does not answer");
 		},
 	};
 }

@@ -87,6 +87,7 @@ async function runProbe(facts: Facts, probe: Probe): Promise<readonly Finding[] 
 		return await within(probe.seconds, probe.look(facts));
 	} catch (error) {
 		const { message, fix } = failureOf(error);
-		return [{ verdict: error instanceof TooSlowError ? "warn" : "fail", message, fix }];
+		const verdict = error instanceof TooSlowError ? "warn" : "fail";
+		return [fix === undefined ? { verdict, message } : { verdict, message, fix }];
 	}
 }

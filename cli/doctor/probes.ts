@@ -23,6 +23,7 @@ const comparing = 60;
 const reading = 24 * 3600;
 
 const stack = ["settings", "docker", "stack"] as const;
+const database = [...stack, "database"] as const;
 
 export const probes: readonly Probe[] = [
 	{ topic: "settings", needs: [], seconds: brief, look: lookAtSettings },
@@ -32,12 +33,12 @@ export const probes: readonly Probe[] = [
 	{ topic: "ports", needs: ["settings", "docker"], seconds: brief, look: lookAtPorts },
 	{ topic: "volumes", needs: stack, seconds: brief, look: lookAtVolumes },
 	{ topic: "volume sizes", needs: stack, seconds: brief, look: lookAtVolumeSizes },
-	{ topic: "restored data", needs: stack, seconds: brief, look: lookAtRestoredData },
+	{ topic: "restored data", needs: database, seconds: brief, look: lookAtRestoredData },
 	{ topic: "drift", needs: stack, seconds: comparing, look: lookAtDrift },
 	{ topic: "backups", needs: ["settings", "stack"], seconds: brief, look: lookAtBackups },
 	{ topic: "backup directory", needs: ["settings"], seconds: brief, look: lookAtBackupDirectory },
 	{ topic: "clock", needs: ["settings"], seconds: brief, look: lookAtClock },
 	{ topic: "keys", needs: ["settings"], seconds: brief, look: lookAtKeys },
-	{ topic: "database files", needs: stack, deep: true, seconds: reading, look: lookAtIntegrity },
+	{ topic: "database files", needs: database, deep: true, seconds: reading, look: lookAtIntegrity },
 	{ topic: "newest backup", needs: ["settings"], deep: true, seconds: reading, look: lookIntoNewestBackup },
 ];

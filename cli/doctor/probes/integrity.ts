@@ -19,44 +19,36 @@ exit "$code"`;
 export async function lookAtIntegrity(facts: Facts): Promise<Finding[]> {
 	const { context } = facts;
 	const db = (await facts.containers()).find(({ service }) => service === "db");
-	if (db?.state !== "running") {
-		const fix = context.command("start db");
-		return [{ verdict: "warn", message: "not read: the database does not run", fix }];
-	}
 	const script = readFileSync(new URL("../amcheck.sql", import.meta.url), "utf8");
-	const command = ["exec", "--interactive", "--env", `SCRIPT=${script}`, db.id, "sh", "-c", inside];
+	const command = ["exec", "--interactive", "--env", `SCRIPT=${script}`, db?.id ?? "", "sh", "-c", inside];
 	const said = await converse(command, context.signal);
 	return [judge(said, context.command)];
 }
 
 /** What psql said, both streams. */
 export function judge(said: string, command: (line: string) => string): Finding {
-	const lines = said.split("\n").map((line) => line.trim());
-	if (
-		lines.some((line) =>
-			/extension "amcheck" is not available|could not open extension control file/.test(line),
-		)
-	) {
+	if (/extension "amcheck" is not available|could not open extension control file/.test(said)) {
 		const message = "not read: this PostgreSQL image is without the extension amcheck";
 		return { verdict: "warn", message, fix: "use an image with PostgreSQL's contrib modules" };
 	}
-	const damages = lines
-		.map((line) => /^(?:damage: |.*\bERROR: +)(.*)/.exec(line)?.[1])
-		.filter((damage) => damage !== undefined);
-	const read = lines.map((line) => /^read: (.*)/.exec(line)?.[1]).find(Boolean);
-	if (damages.length > 0) {
-		const more = damages.length > shown ? `; and ${damages.length - shown} more` : "";
+	const told = (kind: string) =>
+		[...said.matchAll(new RegExp(`^NOTICE: +${kind}: (.*)$`, "gm"))].map(([, what]) => what);
+	const [read] = told("read");
+	if (!read) {
+		const why = said.trim().split("\n").at(-1) || "psql said nothing";
 		return {
 			verdict: "fail",
-			message: `the database is damaged: ${damages.slice(0, shown).join("; ")}${more}`,
-			fix: `an index: REINDEX INDEX NAME in ${command("db-shell")}; a table: ${command("restore --latest")}`,
+			message: `the check did not come to its end: ${why}`,
+			fix: command("logs db --tail 50"),
 		};
 	}
-	if (read) return { verdict: "ok", message: `${read} read with amcheck, all sound` };
+	const damages = told("damage");
+	if (damages.length === 0) return { verdict: "ok", message: `${read} read with amcheck, all sound` };
+	const more = damages.length > shown ? `; and ${damages.length - shown} more` : "";
 	return {
 		verdict: "fail",
-		message: `the check ended early: ${lines.filter(Boolean).at(-1) ?? "psql said nothing"}`,
-		fix: command("logs db --tail 50"),
+		message: `damaged: ${damages.slice(0, shown).join("; ")}${more}`,
+		fix: `an index: REINDEX INDEX NAME in ${command("db-shell")}; a table: ${command("restore --latest")}`,
 	};
 }
 

@@ -74,7 +74,7 @@ async function databaseTrouble(facts: Facts, container: ServiceContainer | undef
 	if (failed) {
 		const said = (await lastLines(container)).split("\n").map((line) => line.trim());
 		const cause = said.find((line) => damage.test(line));
-		if (cause) return recognised(context, "database-damaged", cause);
+		if (cause) return recognised(context, "database-damaged", cause.replace(/\s+/g, " "));
 		if (isIll(container)) return illness(facts, "db", container);
 	}
 	return recognised(context, "database-not-running", stateOf(container));
