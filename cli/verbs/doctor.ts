@@ -28,10 +28,10 @@ export async function doctor(context: VerbContext, { options }: Invocation): Pro
 		skipped: report.skipped,
 	});
 	output.result(reportText(report, output));
-	const rest = deep
-		? ""
-		: `; ${context.command("doctor --deep")} also reads the database and the newest backup`;
-	output.result(`\n${summary(report)}, in ${duration(seconds())}${rest}`);
+	output.result(`\n${summary(report)}, in ${duration(seconds())}`);
+	if (!deep) {
+		output.progress(`\n  ${context.command("doctor --deep")}  also reads the database and the newest backup`);
+	}
 	return healthy ? exitCodes.done : exitCodes.failed;
 }
 
