@@ -8,7 +8,9 @@ import type { Verb } from "./context.ts";
 export const dangerLevels = {
 	none: "nothing",
 	mild: "nothing; says what it did",
+	moderate: "outside dev `y`, or `--yes` with `--stack` given",
 	severe: "the typed `yes`, or `--yes` with `--stack` given",
+	utmost: "the typed `DELETE EVERYTHING`, or `--confirm` with it and `--stack` given",
 } as const;
 export type Danger = keyof typeof dangerLevels;
 
@@ -33,7 +35,7 @@ export interface OptionSpec {
 export interface CommandSpec {
 	/** The verb; of a sub-verb, its verb and itself: `backup list`. The verb stands before its sub-verbs. */
 	readonly name: string;
-	readonly group: "Stack" | "Services" | "Data" | "Inside a service" | "This program";
+	readonly group: "Stack" | "Services" | "Data" | "Clean-up" | "Inside a service" | "This program";
 	readonly summary: string;
 	/** Paragraphs of the command's own help. */
 	readonly details?: string;
@@ -74,6 +76,11 @@ const confirmation: OptionSpec = {
 	description: "answer yes; counts only where --stack is given",
 };
 
+const dryRun: OptionSpec = {
+	flags: "--dry-run",
+	description: "show what would be removed, and change nothing",
+};
+
 export const commands: readonly CommandSpec[] = [
 	{
 		name: "up",
@@ -107,10 +114,7 @@ export const commands: readonly CommandSpec[] = [
 		name: "destroy",
 		group: "Stack",
 		summary: "remove the stack; its data goes or stays as its removalPolicy says",
-		options: [
-			confirmation,
-			{ flags: "--dry-run", description: "show what would be removed, and change nothing" },
-		],
+		options: [confirmation, dryRun],
 		danger: "severe",
 		remoteHost: true,
 		load: async () => (await import("./verbs/destroy.ts")).destroy,
@@ -165,6 +169,18 @@ export const commands: readonly CommandSpec[] = [
 		],
 		danger: "none",
 		load: async () => (await import("./verbs/status.ts")).status,
+	},
+	{
+		name: "doctor",
+		group: "Services",
+		summary: "find what is wrong or about to be, with the command that mends it",
+		details:
+			"Looks at Docker, disks, services, the port, volumes, pending changes, backups, clock and keys; it changes nothing. Works without Docker and without a stack too. --deep also checks every table and index of the database with PostgreSQL's amcheck, whose extension is made in a transaction that is rolled back, and reads the newest backup from end to end, as backup verify does. Exits with 1 when anything fails; warnings do not count.",
+		options: [
+			{ flags: "--deep", description: "read the whole database and the newest backup; takes its time" },
+		],
+		danger: "none",
+		load: async () => (await import("./verbs/doctor.ts")).doctor,
 	},
 	{
 		name: "logs",
@@ -289,6 +305,63 @@ export const commands: readonly CommandSpec[] = [
 		],
 		danger: "severe",
 		load: async () => (await import("./verbs/restore.ts")).restore,
+	},
+	{
+		name: "clean",
+		group: "Clean-up",
+		summary: "remove containers and networks; every volume and all data stay",
+		details: "As docker compose down. start brings everything back.",
+		options: [dryRun],
+		danger: "mild",
+		load: async () => (await import("./verbs/clean.ts")).clean,
+	},
+	{
+		name: "clean-containers",
+		group: "Clean-up",
+		summary: "the same as clean",
+		options: [dryRun],
+		danger: "mild",
+		load: async () => (await import("./verbs/clean.ts")).cleanContainers,
+	},
+	{
+		name: "clean-logs",
+		group: "Clean-up",
+		summary: "remove log files: nginx's volume, and what is in ./backend/logs",
+		details:
+			"The proxy's container goes with its volume: the application answers again after start. A backend that keeps a deleted log file open, as the sample does not, has to be restarted.",
+		options: [confirmation, dryRun],
+		danger: "moderate",
+		load: async () => (await import("./verbs/clean.ts")).cleanLogs,
+	},
+	{
+		name: "clean-cache",
+		group: "Clean-up",
+		summary: "remove Redis's volume: cache, sessions and queued tasks",
+		details: "Redis's container goes with it; start brings back both, empty.",
+		options: [confirmation, dryRun],
+		danger: "moderate",
+		load: async () => (await import("./verbs/clean.ts")).cleanCache,
+	},
+	{
+		name: "clean-all",
+		group: "Clean-up",
+		summary: "DESTRUCTIVE: remove the stack with all its data; backups stay",
+		details:
+			"Shows every volume with its size, takes a safety backup where the database runs, and removes containers, networks, all volumes and log files: also those that removalPolicy retain keeps in a destroy. A protected stack is refused. Ends with the command that brings the data back.",
+		options: [
+			{
+				flags: "--confirm <phrase>",
+				description: 'confirm with "DELETE EVERYTHING"; counts only where --stack is given',
+			},
+			{
+				flags: "--no-safety-backup",
+				description: "take no backup first: what no earlier backup holds is lost for good",
+			},
+			{ flags: "-y, --yes", description: "not enough here: give --confirm" },
+			dryRun,
+		],
+		danger: "utmost",
+		load: async () => (await import("./verbs/clean-all.ts")).cleanAll,
 	},
 	{
 		name: "exec",

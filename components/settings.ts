@@ -224,6 +224,20 @@ export const settingDefinitions = {
 		schema: z.number().int().min(1).max(1000),
 		fix: "write a whole number from 1 to 1000",
 	}),
+	diskWarnPercent: define<number>({
+		type: "integer",
+		description: "Used share of a disk, in percent, from which doctor and status warn.",
+		default: 85,
+		schema: z.number().int().min(1).max(100),
+		fix: "write a whole number of percent from 1 to 100",
+	}),
+	volumeWarnGb: define<number>({
+		type: "integer",
+		description: "Size of a volume, in GiB, from which doctor and status warn.",
+		default: 10,
+		schema: z.number().int().min(1).max(1_048_576),
+		fix: "write a whole number of GiB, 1 or more",
+	}),
 	offsiteRetentionDays: days(
 		"Days for which recovery points are kept offsite; 0 where there is no offsite.",
 		0,

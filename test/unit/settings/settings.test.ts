@@ -91,6 +91,8 @@ const table: Readonly<Record<SettingKey, { byDefault: unknown; right: string[]; 
 	manualRetentionDays: daysRow(30),
 	safetyRetentionDays: daysRow(14),
 	minimumCopies: { byDefault: 3, right: ["1", "1000"], wrong: ["0", "-3", "1001", "1.5", "three"] },
+	diskWarnPercent: { byDefault: 85, right: ["1", "100"], wrong: ["0", "101", "85.5", "full"] },
+	volumeWarnGb: { byDefault: 10, right: ["1", "1048576"], wrong: ["0", "-1", "1.5", "10G"] },
 	offsiteRetentionDays: daysRow(0),
 };
 
