@@ -1,8 +1,10 @@
 /** The Pulumi program: reads the settings of the stack, checks the host, declares one stack component. */
 import * as pulumi from "@pulumi/pulumi";
+import { readAlarmAddresses } from "./components/alarm-policy.ts";
 import { readImageRecord, resolveBaseImages } from "./components/base-images.ts";
 import { stackDirectories } from "./components/directories.ts";
 import { readDockerHost } from "./components/docker-host.ts";
+import { encryptedKeys } from "./components/encrypted-keys.ts";
 import { engineInUse } from "./components/engine-in-use.ts";
 import {
 	guardContainers,
@@ -19,7 +21,7 @@ guardNode(process.versions.node);
 
 const stackName = pulumi.getStack();
 const engine = engineInUse();
-const settings = parseSettings(stackName, pulumi.runtime.allConfig());
+const settings = parseSettings(stackName, pulumi.runtime.allConfig(), encryptedKeys());
 const identity = { stack: stackName, prefix: settings.prefix };
 const directories = stackDirectories(pulumi.getRootDirectory(), stackName, settings);
 
@@ -36,6 +38,7 @@ const stack = new PersistentStack("stack", {
 	directories,
 	engine,
 	existingVolumes,
+	alarmAddresses: readAlarmAddresses(settings, pulumi.getRootDirectory()),
 	platform: host.platform,
 	baseImages: resolveBaseImages(settings, readImageRecord(directories.state)),
 });

@@ -13,7 +13,7 @@ import type { PointClass, PointKind } from "../recovery/manifest.ts";
 import { listPoints } from "../recovery/points.ts";
 import { carryOut } from "../recovery/prune.ts";
 import { planRetention, type RetentionPlan } from "../recovery/retention.ts";
-import { type RunRecord, readStatus, writeStatus } from "../recovery/status-file.ts";
+import { type RunRecord, readStatus, type SkipRecord, writeStatus } from "../recovery/status-file.ts";
 import { sweepPartials } from "../recovery/sweep.ts";
 import type { AgentConfig } from "./config.ts";
 import { explain } from "./failure.ts";
@@ -24,13 +24,16 @@ export interface JobResult extends MadePoint {
 	readonly pruned: readonly string[];
 }
 
+const noRuns = { success: 0, failed: 0, skipped: 0 };
+
 /** What the lock says while the agent starts. */
 export const startOperation = "start of the backup agent";
 const startPatienceSeconds = 10;
 
 /**
  * Makes a recovery point, then applies the retention, then moves the link to the newest. What fails is in the
- * status file and thrown; retention then did not run.
+ * status file and thrown; retention then did not run. A run that the lock keeps out did not fail, and is
+ * remembered as skipped.
  *
  * @param lockWaitSeconds how long to wait for somebody else's lock. @default 0
  */
@@ -65,14 +68,21 @@ export async function runJob(
 		});
 		return { ...made, pruned };
 	} catch (cause) {
-		const failure = cause instanceof LockedError ? cause : explain(cause, config.backupDirectory);
+		const endedAt = new Date().toISOString();
+		if (cause instanceof LockedError) {
+			const skip = { kind, class: pointClass, at: endedAt, message: cause.message };
+			await rememberSkip(config, skip).catch(() => undefined);
+			throw cause;
+		}
+		const failure = explain(cause, config.backupDirectory);
 		await remember(config, {
 			kind,
 			class: pointClass,
 			startedAt: startedAt.toISOString(),
-			endedAt: new Date().toISOString(),
+			endedAt,
 			outcome: "failed",
 			message: failure.message,
+			interrupted: context.signal.aborted || undefined,
 		}).catch(() => undefined);
 		throw failure;
 	} finally {
@@ -140,9 +150,23 @@ async function takeLock(
 
 async function remember(config: AgentConfig, run: RunRecord): Promise<void> {
 	const before = await readStatus(config.backupDirectory, config.stack);
+	const runs = before?.runs ?? noRuns;
 	await writeStatus(config.backupDirectory, config.stack, {
+		...before,
 		since: before?.since ?? run.startedAt,
 		lastRun: run,
 		lastSuccess: run.outcome === "success" && run.kind === "full" ? run : before?.lastSuccess,
+		runs: { ...runs, [run.outcome]: runs[run.outcome] + 1 },
+	});
+}
+
+async function rememberSkip(config: AgentConfig, skip: SkipRecord): Promise<void> {
+	const before = await readStatus(config.backupDirectory, config.stack);
+	const runs = before?.runs ?? noRuns;
+	await writeStatus(config.backupDirectory, config.stack, {
+		...before,
+		since: before?.since ?? skip.at,
+		lastSkipped: skip,
+		runs: { ...runs, skipped: runs.skipped + 1 },
 	});
 }

@@ -1,12 +1,10 @@
 /** The program in the backup container. Results go to stdout, progress as lines of JSON to stderr. */
 import { parseArgs } from "node:util";
-import { freshness, nextPlanned } from "../recovery/freshness.ts";
-import { lockFile, lockHolder } from "../recovery/lock.ts";
-import { isGood, listPoints, newestGoodFull, type RecoveryPoint } from "../recovery/points.ts";
-import { readStatus } from "../recovery/status-file.ts";
+import { listPoints, newestGoodFull, type RecoveryPoint } from "../recovery/points.ts";
 import type { VerifyResult } from "../recovery/verify.ts";
 import { verifyAndRecord } from "../recovery/verify-and-record.ts";
 import { type AgentConfig, readConfig } from "./config.ts";
+import { currentState, publicPoint } from "./current-state.ts";
 import { AgentError, exitCodes, explain } from "./failure.ts";
 import { prune, retentionPlan, runJob, updateLink } from "./job.ts";
 import { Progress, reportToStderr } from "./progress.ts";
@@ -67,9 +65,11 @@ const commands: Readonly<Record<string, Command>> = {
 		return 0;
 	},
 	status: async ({ config }) => {
-		const { state, fresh, reason } = await currentState(config);
-		print(state, () => reason ?? `The newest recovery point is ${state.newest?.file ?? "still to be made"}.`);
-		return fresh ? 0 : 1;
+		const state = await currentState(config);
+		const { newest, reason, points } = state;
+		const text = () => reason ?? `The newest recovery point is ${newest?.file ?? "still to be made"}.`;
+		print({ ...state, newest: newest && publicPoint(newest), points: points.length }, text);
+		return state.fresh ? 0 : 1;
 	},
 	health: async ({ config }) => {
 		const { fresh, reason } = await currentState(config);
@@ -142,37 +142,6 @@ async function verify({ config, report, signal }: RunContext, operands: readonly
 				.join("\n"),
 	);
 	return results.every((result) => result.ok) ? 0 : exitCodes.invalid;
-}
-
-async function currentState(config: AgentConfig) {
-	const { backupDirectory, stack, schedules, timeZone } = config;
-	const now = new Date();
-	const points = await listPoints(backupDirectory, timeZone);
-	const remembered = await readStatus(backupDirectory, stack);
-	const since = remembered && new Date(remembered.since);
-	const { fresh, newest, ageHours, due, reason } = freshness(points, stack, config, since, now);
-	const next = (expression: string | null) =>
-		expression === null ? null : (nextPlanned(expression, timeZone, now)?.toISOString() ?? null);
-	const state = {
-		stack,
-		fresh,
-		reason,
-		newest: newest && publicPoint(newest),
-		ageHours,
-		due: due?.toISOString(),
-		next: { daily: next(schedules.daily), weekly: next(schedules.weekly) },
-		points: points.filter((point) => point.stack === stack).length,
-		goodFull: points.filter((point) => point.stack === stack && point.kind === "full" && isGood(point))
-			.length,
-		holder: lockHolder(lockFile(backupDirectory, stack)),
-		...remembered,
-	};
-	return { state, fresh, reason };
-}
-
-/** A recovery point without its index, which is long. */
-function publicPoint({ index: _, createdAt, ...point }: RecoveryPoint) {
-	return { ...point, createdAt: createdAt.toISOString() };
 }
 
 function pointLine(point: RecoveryPoint): string {

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { type AlarmAddresses, alarmAddressPaths, alarmPolicy } from "./alarm-policy.ts";
 import { backupPolicy } from "./backup-policy.ts";
 import { volumeEntry } from "./catalogue.ts";
 import { databaseName, databaseUser, type StackIdentity } from "./identity.ts";
@@ -22,6 +23,8 @@ export interface BackupArgs {
 	/** Host directory of the recovery points: the only thing that can be written. */
 	readonly backupDirectory: string;
 	readonly secrets: Secrets;
+	/** Secrets. @default nobody is told of alarms */
+	readonly alarmAddresses?: AlarmAddresses;
 	readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -48,6 +51,7 @@ export class Backup extends pulumi.ComponentResource {
 				environment: {
 					AGENT_CONFIG: JSON.stringify({
 						...backupPolicy(args.identity.stack, args.settings),
+						...alarmPolicy(args.settings),
 						images: args.images,
 					}),
 					DATABASE_HOST: "db",
@@ -57,7 +61,12 @@ export class Backup extends pulumi.ComponentResource {
 					REDIS_HOST: "redis",
 					REDIS_PASSWORD_FILE: secretPaths.redisPassword,
 				},
-				uploads: [args.secrets.upload("databasePassword"), args.secrets.upload("redisPassword")],
+				uploads: [
+					args.secrets.upload("databasePassword"),
+					args.secrets.upload("redisPassword"),
+					...addressUploads(args.alarmAddresses ?? {}),
+				],
+				ports: metricsPorts(args.settings.metricsPort),
 				mounts: [
 					{ type: "bind", source: args.backupDirectory, target: "/backups" },
 					readOnlyVolume(args.mediaVolume, "/data/media"),
@@ -79,4 +88,17 @@ export class Backup extends pulumi.ComponentResource {
 		);
 		this.registerOutputs({});
 	}
+}
+
+function addressUploads(addresses: AlarmAddresses) {
+	return (Object.keys(alarmAddressPaths) as (keyof AlarmAddresses)[]).flatMap((target) => {
+		const address = addresses[target];
+		if (!address) return [];
+		return [{ file: alarmAddressPaths[target], content: pulumi.secret(address), permissions: "0444" }];
+	});
+}
+
+/** On the host's loopback address only: what the metrics tell is nobody else's business. */
+function metricsPorts(port: number) {
+	return port > 0 ? [{ internal: port, external: port, ip: "127.0.0.1" }] : undefined;
 }

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import type { AlarmAddresses } from "./alarm-policy.ts";
 import { Backend } from "./backend.ts";
 import { Backup } from "./backup.ts";
 import type { BaseImages } from "./base-images.ts";
@@ -30,6 +31,8 @@ export interface PersistentStackArgs {
 	readonly engine: EngineName;
 	/** Platform of the images, such as linux/amd64. */
 	readonly platform: string;
+	/** Secrets. @default nobody is told of alarms */
+	readonly alarmAddresses?: AlarmAddresses;
 	/** Volumes that this stack already owns, by catalogue key. */
 	readonly existingVolumes?: Partial<Record<VolumeKey, string>>;
 }
@@ -204,6 +207,7 @@ export class PersistentStack extends pulumi.ComponentResource {
 				staticVolume: volumes.names["backend-static"],
 				backupDirectory: directories.backups,
 				secrets,
+				alarmAddresses: args.alarmAddresses,
 			},
 			child([database, cache, host]),
 		);
