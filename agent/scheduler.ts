@@ -7,6 +7,7 @@ import { type RunRecord, readStatus, writeStatus } from "../recovery/status-file
 import { sweepPartials } from "../recovery/sweep.ts";
 import { Watch } from "./alarms/watch.ts";
 import type { AgentConfig } from "./config.ts";
+import { serve } from "./http-server.ts";
 import { runJob, startOperation, updateLink } from "./job.ts";
 import type { RunContext } from "./recovery-point.ts";
 
@@ -18,6 +19,7 @@ const scheduledClasses: readonly ScheduledClass[] = ["weekly", "daily"];
 export async function runScheduler(context: RunContext): Promise<void> {
 	const { config, report, signal } = context;
 	const watch = new Watch(context);
+	const endService = config.metricsPort > 0 ? serve(context, watch) : undefined;
 	let going: Promise<void> = Promise.resolve();
 	const retries = new Map<ScheduledClass, NodeJS.Timeout>();
 	/** One after the other: two that fall together do not meet. */
@@ -70,6 +72,7 @@ export async function runScheduler(context: RunContext): Promise<void> {
 	for (const job of jobs) job.stop();
 	for (const timer of retries.values()) clearTimeout(timer);
 	await going;
+	endService?.();
 	await watch.stop();
 }
 
