@@ -61,6 +61,8 @@ const configSchema = z.strictObject({
 	metricsPort: z.number().int().min(0).max(65535).default(0),
 	backupDirectory: z.string().default("/backups"),
 	dataDirectory: z.string().default("/data"),
+	/** Where a drill restores to; can be written by everybody. */
+	scratchDirectory: z.string().default("/scratch"),
 });
 
 export type AgentConfig = z.infer<typeof configSchema> & {

@@ -5,6 +5,7 @@ import type { VerifyResult } from "../recovery/verify.ts";
 import { verifyAndRecord } from "../recovery/verify-and-record.ts";
 import { type AgentConfig, readConfig } from "./config.ts";
 import { currentState, publicPoint } from "./current-state.ts";
+import { drill } from "./drill.ts";
 import { AgentError, exitCodes, explain } from "./failure.ts";
 import { prune, retentionPlan, runJob, updateLink } from "./job.ts";
 import { Progress, reportToStderr } from "./progress.ts";
@@ -17,6 +18,7 @@ agent backup-db [--class manual|safety] [--with-stdin]
 agent list
 agent verify [FILE...] [--latest] [--all] [--identity FILE]
 agent prune [--dry-run]
+agent drill [FILE] [--identity FILE]              restores into a scratch database and directory, and compares
 agent status
 agent health                                      exit code 1 when the newest recovery point is too old
 All but run and health take --json. --with-stdin: the run ends when its input ends.`;
@@ -63,6 +65,21 @@ const commands: Readonly<Record<string, Command>> = {
 				.join("\n"),
 		);
 		return 0;
+	},
+	drill: async (context, [file]) => {
+		const record = await drill(context, { file, identity: options.identity });
+		const { outcome, problems, seconds, tables, rows, files } = record;
+		print(record, () =>
+			[
+				`${record.file}: drill ${outcome} in ${seconds.toFixed(1)} s: ${tables} tables, ${rows} rows, ${Object.entries(
+					files,
+				)
+					.map(([set, count]) => `${count} files of ${set}`)
+					.join(", ")}`,
+				...problems,
+			].join("\n"),
+		);
+		return outcome === "passed" ? 0 : exitCodes.invalid;
 	},
 	status: async ({ config }) => {
 		const state = await currentState(config);

@@ -435,6 +435,6 @@ class PointMaker {
 	}
 }
 
-async function* oneChunk(bytes: Buffer): AsyncGenerator<Buffer> {
+export async function* oneChunk(bytes: Buffer): AsyncGenerator<Buffer> {
 	yield bytes;
 }

@@ -25,7 +25,7 @@ export interface Snapshot {
 }
 
 /** Tables whose rows a dump has; those of extensions come with the extension. */
-const tablesQuery = `
+export const tablesQuery = `
 	SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relkind = 'r' AS counted
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 	WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
@@ -138,15 +138,7 @@ export async function openSnapshot(
 				settings: settings as DatabaseFacts["settings"],
 				extensions: Object.fromEntries(extensions.map((row) => [row.extname, row.extversion])),
 			},
-			countRows: async () => {
-				const counts: Record<string, number> = {};
-				for (const { name, counted } of tables) {
-					if (!counted) continue;
-					const [row] = await rows(`SELECT count(*)::text AS n FROM ONLY ${name}`);
-					counts[name] = Number(row?.n);
-				}
-				return counts;
-			},
+			countRows: () => countRows(tables, rows),
 			mustBeHeld: async () => {
 				try {
 					await rows("SELECT 1");
@@ -162,6 +154,20 @@ export async function openSnapshot(
 		await close();
 		throw databaseError(error, connection);
 	}
+}
+
+/** Rows of those tables that hold rows themselves. */
+export async function countRows(
+	tables: readonly { name?: unknown; counted?: unknown }[],
+	rows: (sql: string) => Promise<Record<string, unknown>[]>,
+): Promise<Record<string, number>> {
+	const counts: Record<string, number> = {};
+	for (const { name, counted } of tables) {
+		if (counted !== true) continue;
+		const [row] = await rows(`SELECT count(*)::text AS n FROM ONLY ${name}`);
+		counts[String(name)] = Number(row?.n);
+	}
+	return counts;
 }
 
 /** Begins the transaction with every table locked; again when tables came or went meanwhile. */
