@@ -20,7 +20,8 @@ import { output, start } from "./children.ts";
 import type { AgentConfig } from "./config.ts";
 import { AgentError, exitCodes } from "./failure.ts";
 import { Progress } from "./progress.ts";
-import { oneChunk, type RunContext } from "./recovery-point.ts";
+import { oneChunk } from "./parts.ts";
+import type { RunContext } from "./recovery-point.ts";
 import { asDatabaseUser, feed, ScratchDatabase } from "./scratch-database.ts";
 import { freeBytes } from "./space.ts";
 

@@ -201,7 +201,7 @@ export class PersistentStack extends pulumi.ComponentResource {
 				settings,
 				labels,
 				image: images.ids.backup,
-				images: { ...baseImages.images, ...images.builtNames },
+				imageReferences: images.references,
 				dataNetwork: networks.names.data,
 				mediaVolume: volumes.names["backend-media"],
 				staticVolume: volumes.names["backend-static"],
