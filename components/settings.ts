@@ -6,34 +6,13 @@
  * start fast.
  */
 import { z } from "zod";
+import { offsiteContradictions } from "./offsite-rules.ts";
+import { offsiteDefinitions } from "./offsite-settings.ts";
+import { days, define, path, type SettingDefinition, type ValuesOf } from "./setting-definition.ts";
 import { SettingsError, type SettingsProblem } from "./settings-error.ts";
 
 /** Name of the Pulumi project, and so the namespace of every setting. */
 export const projectName = "persistent-stack";
-
-interface SettingDefinition<T> {
-	/** Type in Pulumi's own words, for the typed block of Pulumi.yaml. */
-	readonly type: "string" | "integer" | "boolean" | "array";
-	/** One sentence: what it decides, with its unit. */
-	readonly description: string;
-	/** Value where the stack file is silent. The safe one: a forgotten line must not cost data. */
-	readonly default: T;
-	/** What a value must be. */
-	readonly schema: z.ZodType<T>;
-	/** What to write instead, for the error. */
-	readonly fix: string;
-}
-
-const define = <T>(definition: SettingDefinition<T>): SettingDefinition<T> => definition;
-
-const days = (description: string, byDefault: number) =>
-	define<number>({
-		type: "integer",
-		description,
-		default: byDefault,
-		schema: z.number().int().min(0).max(3650),
-		fix: "write a whole number of days from 0 to 3650",
-	});
 
 const memory = (service: string, byDefault: number) =>
 	define<number>({
@@ -61,15 +40,6 @@ const schedule = (description: string, byDefault: string) =>
 		default: byDefault,
 		schema: z.string().regex(/^$|^@(yearly|annually|monthly|weekly|daily|hourly)$|^(\S+\s+){4,5}\S+$/),
 		fix: "write a cron expression such as 0 2 * * *, or leave it empty",
-	});
-
-const path = (description: string, byDefault: string) =>
-	define<string>({
-		type: "string",
-		description,
-		default: byDefault,
-		schema: z.string().refine((value) => !value.includes("\0") && value.trim() === value && value !== "/"),
-		fix: "write a path, absolute or relative to the directory of Pulumi.yaml, other than /",
 	});
 
 export const settingDefinitions = {
@@ -224,10 +194,7 @@ export const settingDefinitions = {
 		schema: z.number().int().min(1).max(1000),
 		fix: "write a whole number from 1 to 1000",
 	}),
-	offsiteRetentionDays: days(
-		"Days for which recovery points are kept offsite; 0 where there is no offsite.",
-		0,
-	),
+	...offsiteDefinitions,
 };
 
 /** Name and value of a setting's `name=value`; the value may hold further equals signs. */
@@ -245,11 +212,8 @@ function isTimeZone(name: string): boolean {
 	}
 }
 
-type Definitions = typeof settingDefinitions;
-export type SettingKey = keyof Definitions;
-export type StackSettings = {
-	readonly [K in SettingKey]: Definitions[K] extends SettingDefinition<infer T> ? T : never;
-};
+export type SettingKey = keyof typeof settingDefinitions;
+export type StackSettings = ValuesOf<typeof settingDefinitions>;
 
 /**
  * Parses what the stack files say.
@@ -283,7 +247,7 @@ export function parseSettings(stack: string, raw: Readonly<Record<string, string
 	}
 	for (const [key, value] of given) problems.push({ key, value, fix: unknownKeyFix(key) });
 	const settings = parsed as StackSettings;
-	if (problems.length === 0) problems.push(...contradictions(settings));
+	if (problems.length === 0) problems.push(...offsiteContradictions(settings));
 	if (problems.length > 0) throw new SettingsError(stack, problems);
 	return { ...settings, prefix: settings.prefix || (stack === "dev" ? "app" : `app-${stack}`) };
 }
@@ -304,17 +268,4 @@ function unknownKeyFix(key: string): string {
 		(name) => name.toLowerCase().replace(/[-_]/g, "") === key.toLowerCase().replace(/[-_]/g, ""),
 	);
 	return near ? `there is no such setting; write ${near}` : "there is no such setting; remove the line";
-}
-
-/** Rules that concern more than one setting. */
-function contradictions(settings: StackSettings): SettingsProblem[] {
-	const problems: SettingsProblem[] = [];
-	if (settings.offsiteRetentionDays > 0 && settings.offsiteRetentionDays < settings.retentionDays) {
-		problems.push({
-			key: "offsiteRetentionDays",
-			value: String(settings.offsiteRetentionDays),
-			fix: `offsite copies must live at least as long as local ones; write ${settings.retentionDays} or more, or 0 for none`,
-		});
-	}
-	return problems;
 }
