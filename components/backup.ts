@@ -2,7 +2,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { backupPolicy } from "./backup-policy.ts";
 import { volumeEntry } from "./catalogue.ts";
 import { databaseName, databaseUser, type StackIdentity } from "./identity.ts";
-import { type Secrets, secretPaths } from "./secrets.ts";
+import { offsiteCredentialsPath, offsitePolicy } from "./offsite-policy.ts";
+import { type Secrets, secretPaths, secretUpload } from "./secrets.ts";
 import { readOnlyVolume, ServiceContainer } from "./service-container.ts";
 import type { StackSettings } from "./settings.ts";
 
@@ -16,18 +17,22 @@ export interface BackupArgs {
 	 */
 	readonly images: Readonly<Record<string, string>>;
 	readonly dataNetwork: pulumi.Input<string>;
+	/** Network with a way out; absent where nothing is sent. */
+	readonly egressNetwork?: pulumi.Input<string>;
 	/** Real names of the volumes that are archived; they are mounted read-only. */
 	readonly mediaVolume: pulumi.Input<string>;
 	readonly staticVolume: pulumi.Input<string>;
 	/** Host directory of the recovery points: the only thing that can be written. */
 	readonly backupDirectory: string;
 	readonly secrets: Secrets;
+	/** Content of the offsite credentials file; absent where the agent has none. */
+	readonly offsiteCredentials?: pulumi.Input<string>;
 	readonly labels: Readonly<Record<string, string>>;
 }
 
 /**
- * The backup sidecar: its schedules, and the agent that every backup runs in. No Docker socket, no way out of
- * the network `data`. It begins as root to become the owner of the backup directory; of root's powers it keeps
+ * The backup sidecar: its schedules, and the agent that every backup runs in. No Docker socket, and no way out of
+ * the network `data` unless it has something to send. It begins as root to become the owner of the backup directory; of root's powers it keeps
  * the one to read files that only their owner may.
  */
 export class Backup extends pulumi.ComponentResource {
@@ -41,7 +46,10 @@ export class Backup extends pulumi.ComponentResource {
 				identity: args.identity,
 				service: "backup",
 				image: args.image,
-				networks: { data: args.dataNetwork },
+				networks: {
+					data: args.dataNetwork,
+					...(args.egressNetwork && { egress: args.egressNetwork }),
+				},
 				memoryMb: args.settings.backupMemoryMb,
 				labels: args.labels,
 				keepCapabilities: ["CAP_DAC_READ_SEARCH", "CAP_SETGID", "CAP_SETUID"],
@@ -49,6 +57,7 @@ export class Backup extends pulumi.ComponentResource {
 					AGENT_CONFIG: JSON.stringify({
 						...backupPolicy(args.identity.stack, args.settings),
 						images: args.images,
+						offsite: offsitePolicy(args.settings),
 					}),
 					DATABASE_HOST: "db",
 					DATABASE_NAME: databaseName,
@@ -57,7 +66,11 @@ export class Backup extends pulumi.ComponentResource {
 					REDIS_HOST: "redis",
 					REDIS_PASSWORD_FILE: secretPaths.redisPassword,
 				},
-				uploads: [args.secrets.upload("databasePassword"), args.secrets.upload("redisPassword")],
+				uploads: [
+					args.secrets.upload("databasePassword"),
+					args.secrets.upload("redisPassword"),
+					...(args.offsiteCredentials ? [secretUpload(offsiteCredentialsPath, args.offsiteCredentials)] : []),
+				],
 				mounts: [
 					{ type: "bind", source: args.backupDirectory, target: "/backups" },
 					readOnlyVolume(args.mediaVolume, "/data/media"),

@@ -26,6 +26,18 @@ export interface OffsitePolicy {
 	readonly objectLock?: { readonly mode: "governance" | "compliance"; readonly days: number };
 }
 
+/** What the keys of a stack's copies begin with, without the slash at its end. */
+export function keyPrefix(stack: string, { offsitePrefix }: Pick<StackSettings, "offsitePrefix">): string {
+	return `${offsitePrefix}/${stack}`;
+}
+
+/** What `adopt` names besides the stack's buckets. */
+export function adoptedVolumes(settings: StackSettings): string[] {
+	return settings.adopt.filter(
+		(name) => name !== settings.offsiteBucket && name !== settings.offsiteReplicaBucket,
+	);
+}
+
 /** The offsite destination of a stack, as its agent is told it; undefined where there is none. */
 export function offsitePolicy(settings: StackSettings): OffsitePolicy | undefined {
 	if (!settings.offsite) return undefined;

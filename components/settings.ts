@@ -67,7 +67,8 @@ export const settingDefinitions = {
 	}),
 	adopt: define<string[]>({
 		type: "array",
-		description: "Names of existing volumes, not made by this stack, that it may take over with their data.",
+		description:
+			"Names of existing volumes, and of its own offsite buckets, not made by this stack, that it may take over with their data.",
 		default: [],
 		schema: z.array(z.string().regex(/^[a-zA-Z0-9][\w.-]+$/)),
 		fix: 'write a list of volume names, such as ["app-postgres-data"]',
