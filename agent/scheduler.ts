@@ -6,6 +6,7 @@ import { isFromTheFuture, isGood, listPoints } from "../recovery/points.ts";
 import { readStatus, writeStatus } from "../recovery/status-file.ts";
 import { sweepPartials } from "../recovery/sweep.ts";
 import { runJob, startOperation, updateLink } from "./job.ts";
+import { Uploads } from "./offsite/uploads.ts";
 import type { RunContext } from "./recovery-point.ts";
 
 type ScheduledClass = "daily" | "weekly";
@@ -15,13 +16,17 @@ const scheduledClasses: readonly ScheduledClass[] = ["weekly", "daily"];
 /** Resolves when the signal ends it and the run that was going on has ended. */
 export async function runScheduler(context: RunContext): Promise<void> {
 	const { config, report, signal } = context;
+	const uploads = new Uploads(context);
 	let going: Promise<void> = Promise.resolve();
 	/** One after the other: two that fall together do not meet. */
 	const enqueue = (pointClass: ScheduledClass): Promise<void> => {
-		going = going.then(() => (signal.aborted ? undefined : attempt(context, pointClass)));
+		going = going.then(async () => {
+			if (!signal.aborted && (await attempt(context, pointClass))) uploads.request();
+		});
 		return going;
 	};
 	await prepare(context);
+	uploads.request();
 	const jobs = scheduledClasses.flatMap((pointClass) => {
 		const expression = config.schedules[pointClass];
 		if (expression === null) return [];
@@ -48,9 +53,11 @@ export async function runScheduler(context: RunContext): Promise<void> {
 	}
 	for (const job of jobs) job.stop();
 	await going;
+	await uploads.end();
 }
 
-async function attempt(context: RunContext, pointClass: ScheduledClass): Promise<void> {
+/** Whether it was made. */
+async function attempt(context: RunContext, pointClass: ScheduledClass): Promise<boolean> {
 	try {
 		const { index, seconds, pruned } = await runJob(
 			context,
@@ -61,11 +68,13 @@ async function attempt(context: RunContext, pointClass: ScheduledClass): Promise
 		const took = `${(seconds.making + seconds.verifying).toFixed(1)} s`;
 		const removed = pruned.length > 0 ? `; retention removed ${pruned.join(", ")}` : "";
 		context.report({ event: "done", message: `${index.archive}: ${index.size} bytes in ${took}${removed}` });
+		return true;
 	} catch (error) {
 		context.report({
 			event: "failed",
 			message: `the ${pointClass} backup failed: ${(error as Error).message}`,
 		});
+		return false;
 	}
 }
 
