@@ -41,7 +41,7 @@ const stack = new PersistentStack("stack", {
 	directories,
 	engine,
 	existingVolumes,
-	offsiteCredentials: readCredentials(
+	offsiteCredentials: await readCredentials(
 		settings,
 		directories.offsiteCredentials,
 		isPreview ? { id: "placeholder", secret: "placeholder" } : undefined,

@@ -1,6 +1,6 @@
 /** The key that the sidecar uploads with, where the settings name one: from a profile of a credentials file. */
-import { readFileSync } from "node:fs";
-import { parse } from "ini";
+import { accessSync, constants } from "node:fs";
+import { loadSharedConfigFiles } from "@smithy/shared-ini-file-loader";
 import { RunError } from "./run-error.ts";
 import type { StackSettings } from "./settings.ts";
 
@@ -22,18 +22,17 @@ export function credentialsText({ id, secret }: AccessKeyPair): string {
  * @returns undefined where the sidecar's key does not come from a profile.
  * @throws RunError when there is no usable key; nothing has been changed then.
  */
-export function readCredentials(
+export async function readCredentials(
 	settings: Pick<StackSettings, "offsite" | "offsiteCredentials" | "offsiteProfile">,
 	file: string,
 	placeholder?: AccessKeyPair,
-): string | undefined {
+): Promise<string | undefined> {
 	const { offsite, offsiteCredentials, offsiteProfile } = settings;
 	if (!offsite || offsiteCredentials !== "profile") return undefined;
 	const refuse = (problem: string, mend: string) =>
 		new RunError(`offsiteCredentialsFile ${file} ${problem}; nothing was changed. ${mend}`);
-	let text: string;
 	try {
-		text = readFileSync(file, "utf8");
+		accessSync(file, constants.R_OK);
 	} catch (error) {
 		if (placeholder && (error as NodeJS.ErrnoException).code === "ENOENT")
 			return credentialsText(placeholder);
@@ -42,7 +41,8 @@ export function readCredentials(
 			`Write the uploader's key into it, as [${offsiteProfile}] with aws_access_key_id and aws_secret_access_key, mode 600.`,
 		);
 	}
-	const profile = sectionOf(text, offsiteProfile);
+	const { credentialsFile } = await loadSharedConfigFiles({ filepath: file, configFilepath: "/dev/null" });
+	const profile = credentialsFile[offsiteProfile];
 	if (!profile)
 		throw refuse(`has no profile ${offsiteProfile}`, "Add it, or name another one as offsiteProfile.");
 	const { aws_access_key_id: id, aws_secret_access_key: secret, aws_session_token: session } = profile;
@@ -59,11 +59,4 @@ export function readCredentials(
 		);
 	}
 	return credentialsText({ id, secret });
-}
-
-/** The library takes dots in a section's name for nesting; a profile is found by the name as it is written. */
-function sectionOf(text: string, profile: string): Readonly<Record<string, string>> | undefined {
-	let section: unknown = parse(text);
-	for (const part of profile.split(".")) section = (section as Record<string, unknown> | undefined)?.[part];
-	return section as Readonly<Record<string, string>> | undefined;
 }
