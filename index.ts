@@ -11,9 +11,12 @@ import {
 	guardEngine,
 	guardLock,
 	guardNode,
+	guardPlaceholders,
 	guardPort,
 	guardVolumes,
 } from "./components/guards.ts";
+import { readCredentials } from "./components/offsite-credentials.ts";
+import { adoptedVolumes } from "./components/offsite-policy.ts";
 import { PersistentStack } from "./components/persistent-stack.ts";
 import { parseSettings } from "./components/settings.ts";
 
@@ -30,7 +33,9 @@ guardEngine(stackName, directories, engine);
 const host = await readDockerHost();
 guardContainers(identity, host);
 await guardPort(identity, settings, host);
-const existingVolumes = guardVolumes(identity, settings.adopt, host);
+const existingVolumes = guardVolumes(identity, adoptedVolumes(settings), host);
+const isPreview = pulumi.runtime.isDryRun();
+if (!isPreview) guardPlaceholders(stackName, settings);
 
 const stack = new PersistentStack("stack", {
 	identity,
@@ -39,9 +44,15 @@ const stack = new PersistentStack("stack", {
 	engine,
 	existingVolumes,
 	alarmAddresses: readAlarmAddresses(settings, pulumi.getRootDirectory()),
+	offsiteCredentials: await readCredentials(
+		settings,
+		directories.offsiteCredentials,
+		isPreview ? { id: "placeholder", secret: "placeholder" } : undefined,
+	),
 	platform: host.platform,
 	baseImages: resolveBaseImages(settings, readImageRecord(directories.state)),
 });
 
 export const url = stack.url;
 export const volumes = stack.volumes;
+export const offsite = stack.offsite;

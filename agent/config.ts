@@ -26,6 +26,40 @@ const alarmsSchema = z.strictObject({
 	retrySeconds: z.array(z.number().positive()).default([5, 30, 120, 600, 3600]),
 });
 
+/** Where recovery points go besides the disk: a bucket of AWS S3 or of any service that speaks it. */
+const offsiteSchema = z.strictObject({
+	bucket: z.string().min(1),
+	region: z.string().min(1),
+	/** Keys are `<prefix>/<stack>/<file>`. */
+	prefix: z.string().regex(/^[\w-]+(\/[\w-]+)*$/),
+	/** Address of a service that is not AWS. */
+	endpoint: z.url().optional(),
+	forcePathStyle: z.boolean().default(false),
+	/** `when_required` leaves out the checksums that some services do not understand. */
+	checksumMode: z.enum(["when_supported", "when_required"]).default("when_supported"),
+	/** Days after which a copy may be tagged as superseded. */
+	retentionDays: days,
+	/** `file`: in the form of ~/.aws/credentials, profile `default`; `instance`: the machine's role. */
+	credentials: z.discriminatedUnion("source", [
+		z.strictObject({ source: z.literal("file"), file: z.string().min(1) }),
+		z.strictObject({ source: z.literal("instance") }),
+	]),
+	/** Key that objects are encrypted with. Absent: as the bucket says. */
+	kmsKeyId: z.string().min(1).optional(),
+	/** How the bucket locks a new copy; it does so by itself. */
+	objectLock: z.strictObject({ mode: z.enum(["governance", "compliance"]), days }).optional(),
+	/** How often a request is tried before the upload fails. */
+	attempts: z.number().int().min(1).default(8),
+	/** Seconds before the second try; each later one waits twice as long, up to 20 s. */
+	pauseSeconds: z.number().min(0).default(0.5),
+	/** Minutes before an upload that failed is tried again; the last one repeats. */
+	retryMinutes: z.array(z.number().min(0)).min(1).default([5, 15, 60]),
+	/** Seconds for which a connection may carry nothing before it counts as cut. */
+	idleSeconds: z.number().min(1).default(120),
+});
+
+export type OffsiteConfig = z.infer<typeof offsiteSchema>;
+
 const configSchema = z.strictObject({
 	stack: z.string().regex(/^[\w.-]+$/),
 	timeZone: z.string().default("UTC"),
@@ -57,6 +91,7 @@ const configSchema = z.strictObject({
 	alarms: alarmsSchema.prefault({}),
 	/** Port of `/healthz` and `/metrics`; 0: none. */
 	metricsPort: z.number().int().min(0).max(65535).default(0),
+	offsite: offsiteSchema.optional(),
 	backupDirectory: z.string().default("/backups"),
 	dataDirectory: z.string().default("/data"),
 	/** Where a drill restores to; can be written by everybody. */

@@ -3,6 +3,14 @@ import { type AlarmFile, readAlarms } from "../recovery/alarm-file.ts";
 import { type DrillFile, readDrills } from "../recovery/drill-file.ts";
 import { type Freshness, freshness, nextPlanned } from "../recovery/freshness.ts";
 import { type LockOwner, lockFile, lockHolder } from "../recovery/lock.ts";
+import {
+	asPoint,
+	destinationOf,
+	isGoodCopy,
+	type OffsiteState,
+	offsiteState,
+	readOffsite,
+} from "../recovery/offsite.ts";
 import { isGood, listPoints, type RecoveryPoint } from "../recovery/points.ts";
 import { type AgentStatus, readStatus } from "../recovery/status-file.ts";
 import type { AgentConfig } from "./config.ts";
@@ -19,7 +27,16 @@ export interface CurrentState extends Omit<Freshness, "due">, Partial<AgentStatu
 	readonly holder?: LockOwner;
 	readonly alarms: AlarmFile["open"];
 	readonly drill?: DrillFile["drills"][number];
+	/** What is remembered of the copies in the bucket; absent where there is none. */
+	readonly offsite?: OffsiteState & {
+		/** Whether the newest good full copy is as new as the schedule promises, with time for the upload. */
+		readonly fresh: boolean;
+		readonly storedBytes: number;
+	};
 }
+
+/** Minutes that an upload may take, with its retries, before a copy that is missing is a problem. */
+const uploadGraceMinutes = 360;
 
 export async function currentState(config: AgentConfig, now = new Date()): Promise<CurrentState> {
 	const { backupDirectory, stack, schedules, timeZone } = config;
@@ -41,6 +58,25 @@ export async function currentState(config: AgentConfig, now = new Date()): Promi
 		holder: lockHolder(lockFile(backupDirectory, stack)),
 		alarms: (await readAlarms(backupDirectory, stack)).open,
 		drill: (await readDrills(backupDirectory, stack)).drills.at(-1),
+		offsite: await currentOffsite(config, since, now),
+	};
+}
+
+async function currentOffsite(
+	config: AgentConfig,
+	since: Date | undefined,
+	now: Date,
+): Promise<CurrentState["offsite"]> {
+	const { offsite, backupDirectory, stack } = config;
+	if (!offsite) return undefined;
+	const destination = destinationOf(offsite, stack);
+	const record = await readOffsite(backupDirectory, stack, destination);
+	const copies = (record?.copies ?? []).filter(isGoodCopy);
+	const schedule = { ...config, graceMinutes: config.graceMinutes + uploadGraceMinutes };
+	return {
+		...offsiteState(record, destination, stack, now),
+		fresh: freshness(copies.map(asPoint), stack, schedule, since, now).fresh,
+		storedBytes: copies.reduce((total, { size }) => total + size, 0),
 	};
 }
 

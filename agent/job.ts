@@ -10,7 +10,8 @@ import {
 	lockTokenVariable,
 } from "../recovery/lock.ts";
 import type { PointClass, PointKind } from "../recovery/manifest.ts";
-import { listPoints } from "../recovery/points.ts";
+import { destinationOf, isGoodCopy, readOffsite } from "../recovery/offsite.ts";
+import { isGood, listPoints, type RecoveryPoint } from "../recovery/points.ts";
 import { carryOut } from "../recovery/prune.ts";
 import { planRetention, type RetentionPlan } from "../recovery/retention.ts";
 import { type RunRecord, readStatus, type SkipRecord, writeStatus } from "../recovery/status-file.ts";
@@ -110,7 +111,19 @@ export async function retentionPlan(config: AgentConfig, now = new Date()): Prom
 		{ days: config.retentionDays, minimumCopies: config.minimumCopies },
 		config.stack,
 		now,
+		await notOffsiteYet(config, points),
 	);
+}
+
+/** Good recovery points that have no good copy in the bucket, as far as is known; none where there is no bucket. */
+async function notOffsiteYet(
+	{ offsite, backupDirectory, stack }: AgentConfig,
+	points: readonly RecoveryPoint[],
+): Promise<ReadonlySet<string>> {
+	if (!offsite) return new Set();
+	const record = await readOffsite(backupDirectory, stack, destinationOf(offsite, stack));
+	const there = new Set(record?.copies.filter(isGoodCopy).map(({ file }) => file));
+	return new Set(points.filter((point) => isGood(point) && !there.has(point.file)).map(({ file }) => file));
 }
 
 export async function updateLink(config: AgentConfig): Promise<void> {

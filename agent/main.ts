@@ -8,6 +8,8 @@ import { currentState, publicPoint } from "./current-state.ts";
 import { drill } from "./drill.ts";
 import { AgentError, exitCodes, explain } from "./failure.ts";
 import { prune, retentionPlan, runJob, updateLink } from "./job.ts";
+import type { Answer } from "./offsite/commands.ts";
+import { copyOffsite } from "./offsite/copy-offsite.ts";
 import { Progress, reportToStderr } from "./progress.ts";
 import type { RunContext } from "./recovery-point.ts";
 import { runScheduler } from "./scheduler.ts";
@@ -15,13 +17,16 @@ import { runScheduler } from "./scheduler.ts";
 const usage = `agent run                                         the scheduler
 agent backup [--class daily|weekly|manual|safety] [--with-stdin]
 agent backup-db [--class manual|safety] [--with-stdin]
-agent list
-agent verify [FILE...] [--latest] [--all] [--identity FILE]
+agent list [--offsite]
+agent verify [FILE...] [--latest] [--all] [--identity FILE] [--offsite]
+agent push                                        uploads what is missing offsite
+agent fetch FILE|KEY|s3://BUCKET/KEY|--latest     downloads a copy into the backup directory
 agent prune [--dry-run]
 agent drill [FILE] [--identity FILE]              restores into a scratch database and directory, and compares
 agent status
 agent health                                      exit code 1 when the newest recovery point is too old
-All but run and health take --json. --with-stdin: the run ends when its input ends.`;
+All but run and health take --json. --with-stdin: the run ends when its input ends. --credentials FILE: a key
+other than the settings', for fetch and whatever takes --offsite.`;
 
 const { values: options, positionals } = parseArgs({
 	allowPositionals: true,
@@ -33,6 +38,8 @@ const { values: options, positionals } = parseArgs({
 		latest: { type: "boolean", default: false },
 		all: { type: "boolean", default: false },
 		identity: { type: "string" },
+		offsite: { type: "boolean", default: false },
+		credentials: { type: "string" },
 		help: { type: "boolean", default: false },
 	},
 });
@@ -46,12 +53,19 @@ const commands: Readonly<Record<string, Command>> = {
 	},
 	backup: (context) => makeNow(context, "full"),
 	"backup-db": (context) => makeNow(context, "database"),
-	list: async ({ config }) => {
+	list: async (context) => {
+		if (options.offsite) return await offsite(({ list }) => list(context, options));
+		const { config } = context;
 		const points = await listPoints(config.backupDirectory, config.timeZone);
 		print(points.map(publicPoint), () => points.map(pointLine).join("\n") || "There is no recovery point.");
 		return 0;
 	},
-	verify,
+	verify: (context, operands) =>
+		options.offsite
+			? offsite((commands) => commands.verify(context, operands, options))
+			: verify(context, operands),
+	push: (context) => offsite(({ pushNow }) => pushNow(context)),
+	fetch: (context, operands) => offsite(({ fetch }) => fetch(context, operands, options)),
 	prune: async (context) => {
 		const { plan, deleted } = options["dry-run"]
 			? { plan: await retentionPlan(context.config), deleted: [] }
@@ -95,6 +109,15 @@ const commands: Readonly<Record<string, Command>> = {
 	},
 };
 
+/** A command that has to do with the bucket. */
+async function offsite(
+	run: (commands: typeof import("./offsite/commands.ts")) => Promise<Answer>,
+): Promise<number> {
+	const { value, text, exitCode = 0 } = await run(await import("./offsite/commands.ts"));
+	print(value, () => text);
+	return exitCode;
+}
+
 async function makeNow(context: RunContext, kind: "full" | "database"): Promise<number> {
 	const pointClass = options.class;
 	if (
@@ -108,11 +131,13 @@ async function makeNow(context: RunContext, kind: "full" | "database"): Promise<
 			exitCodes.usage,
 		);
 	}
-	const result = await runJob(context, kind, pointClass);
-	const { index, seconds, pruned } = result;
+	const { index, seconds, pruned } = await runJob(context, kind, pointClass);
 	const { archive: file, size, sha256, encrypted, verified, manifest } = index;
+	context.report({ event: "made", message: file });
+	const copied = await copyOffsite(context);
+	const { warnings } = manifest;
 	print(
-		{ file, size, sha256, encrypted, verified, seconds, pruned, warnings: manifest.warnings, manifest },
+		{ file, size, sha256, encrypted, verified, seconds, pruned, warnings, offsite: copied, manifest },
 		() => file,
 	);
 	return 0;

@@ -30,6 +30,7 @@ interface Metric {
 
 /** Where copies lie; every destination has its own numbers. */
 const local = { destination: "local" };
+const offsite = { destination: "offsite" };
 
 const full = ({ state }: Seen) => state.points.filter(({ kind }) => kind === "full");
 
@@ -82,11 +83,30 @@ export const metrics: Readonly<Record<string, Metric>> = {
 	persistent_stack_backup_verified_copies: {
 		help: "Verified full recovery points, by destination.",
 		labels: ["destination"],
-		read: ({ state }) => [[state.goodFull, local]],
+		read: ({ state }) => [
+			[state.goodFull, local],
+			[state.offsite?.fullCopies, offsite],
+		],
 	},
 	persistent_stack_backup_minimum_copies: {
 		help: "Verified full recovery points that retention never goes below.",
 		read: ({ config }) => [[config.minimumCopies]],
+	},
+	persistent_stack_backup_newest_copy_timestamp_seconds: {
+		help: "Start of the newest verified full recovery point, by destination.",
+		labels: ["destination"],
+		read: ({ state }) => [
+			[epoch(state.newest?.createdAt), local],
+			[epoch(state.offsite?.newest?.createdAt), offsite],
+		],
+	},
+	persistent_stack_backup_destination_ok: {
+		help: "1 when what belongs to a destination is there and new enough.",
+		labels: ["destination"],
+		read: ({ state }) => [
+			[Number(state.fresh), local],
+			[state.offsite && Number(state.offsite.ok && state.offsite.fresh), offsite],
+		],
 	},
 	persistent_stack_backup_oldest_copy_timestamp_seconds: {
 		help: "Start of the oldest verified full recovery point, by destination.",
@@ -96,7 +116,10 @@ export const metrics: Readonly<Record<string, Metric>> = {
 	persistent_stack_backup_stored_bytes: {
 		help: "Size of all recovery points of the stack, by destination.",
 		labels: ["destination"],
-		read: ({ state }) => [[state.points.reduce((total, { size }) => total + size, 0), local]],
+		read: ({ state }) => [
+			[state.points.reduce((total, { size }) => total + size, 0), local],
+			[state.offsite?.storedBytes, offsite],
+		],
 	},
 	persistent_stack_backup_damaged_copies: {
 		help: "Recovery points that were found damaged, by destination.",

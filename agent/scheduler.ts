@@ -9,6 +9,7 @@ import { Watch } from "./alarms/watch.ts";
 import type { AgentConfig } from "./config.ts";
 import { serve } from "./http-server.ts";
 import { runJob, startOperation, updateLink } from "./job.ts";
+import { Uploads } from "./offsite/uploads.ts";
 import type { RunContext } from "./recovery-point.ts";
 
 type ScheduledClass = "daily" | "weekly";
@@ -20,6 +21,7 @@ export async function runScheduler(context: RunContext): Promise<void> {
 	const { config, report, signal } = context;
 	const watch = new Watch(context);
 	const endService = config.metricsPort > 0 ? serve(context, watch) : undefined;
+	const uploads = new Uploads(context);
 	let going: Promise<void> = Promise.resolve();
 	const retries = new Map<ScheduledClass, NodeJS.Timeout>();
 	/** One after the other: two that fall together do not meet. */
@@ -28,7 +30,8 @@ export async function runScheduler(context: RunContext): Promise<void> {
 		going = going.then(async () => {
 			if (signal.aborted) return;
 			const { made, failed } = await attempt(context, pointClass);
-			if (!made && !signal.aborted) tryAgain(pointClass, tries);
+			if (made) uploads.request();
+			else if (!signal.aborted) tryAgain(pointClass, tries);
 			void watch.look(failed);
 		});
 		return going;
@@ -45,6 +48,7 @@ export async function runScheduler(context: RunContext): Promise<void> {
 		retries.set(pointClass, setTimeout(retry, at.getTime() - Date.now()));
 	};
 	await prepare(context);
+	uploads.request();
 	const jobs = scheduledClasses.flatMap((pointClass) => {
 		const expression = config.schedules[pointClass];
 		if (expression === null) return [];
@@ -72,6 +76,7 @@ export async function runScheduler(context: RunContext): Promise<void> {
 	for (const job of jobs) job.stop();
 	for (const timer of retries.values()) clearTimeout(timer);
 	await going;
+	await uploads.end();
 	endService?.();
 	await watch.stop();
 }

@@ -1,7 +1,7 @@
 /** The settings of alarms and metrics, and the rules by which they have to fit the others. */
 import { z } from "zod";
 import { define } from "./setting-definition.ts";
-import { type StackSettings, splitAssignment } from "./settings.ts";
+import type { StackSettings } from "./settings.ts";
 import type { SettingsProblem } from "./settings-error.ts";
 
 /** Volumes whose size the sidecar can measure. */
@@ -52,7 +52,11 @@ export const alarmDefinitions = {
 		description:
 			"Port of the loopback address for the backup container's /metrics and /healthz; it joins the network egress for it. 0: none.",
 		default: 0,
-		schema: z.number().int().min(0).max(65535),
+		schema: z
+			.number()
+			.int()
+			.max(65535)
+			.refine((port) => port === 0 || port >= 1024),
 		fix: "write a port from 1024 to 65535, or 0 for none",
 	}),
 };
@@ -82,17 +86,14 @@ function isFile(value: string): boolean {
 export function alarmContradictions(settings: StackSettings): SettingsProblem[] {
 	const problems: SettingsProblem[] = [];
 	const { metricsPort, port, alarmVolumes } = settings;
-	if (metricsPort > 0 && (metricsPort < 1024 || metricsPort === port)) {
+	if (metricsPort === port) {
 		problems.push({
 			key: "metricsPort",
 			value: String(metricsPort),
-			fix:
-				metricsPort === port
-					? "the proxy has this port; write another"
-					: "the agent is not root; write 1024 or more",
+			fix: "the proxy has this port; write another",
 		});
 	}
-	const volumes = alarmVolumes.map((text) => splitAssignment(text)[0]);
+	const volumes = alarmVolumes.map((text) => text.split("=")[0]);
 	const twice = volumes.find((volume, index) => volumes.indexOf(volume) !== index);
 	if (twice) {
 		problems.push({

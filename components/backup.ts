@@ -5,8 +5,9 @@ import { type AlarmAddresses, alarmAddressPaths, alarmPolicy } from "./alarm-pol
 import { backupPolicy } from "./backup-policy.ts";
 import { volumeEntry } from "./catalogue.ts";
 import { databaseName, databaseUser, type StackIdentity } from "./identity.ts";
+import { offsiteCredentialsPath, offsitePolicy } from "./offsite-policy.ts";
 import { script } from "./script.ts";
-import { type Secrets, secretPaths } from "./secrets.ts";
+import { type Secrets, secretPaths, secretUpload } from "./secrets.ts";
 import { readOnlyVolume, ServiceContainer } from "./service-container.ts";
 import type { StackSettings } from "./settings.ts";
 
@@ -17,6 +18,8 @@ export interface BackupArgs {
 	/** `name@id` of the stack's images, for the manifests. */
 	readonly imageReferences: Readonly<Record<string, pulumi.Input<string>>>;
 	readonly dataNetwork: pulumi.Input<string>;
+	/** Network with a way out; absent where nothing is sent. */
+	readonly egressNetwork?: pulumi.Input<string>;
 	/** Real names of the volumes that are archived; they are mounted read-only. */
 	readonly mediaVolume: pulumi.Input<string>;
 	readonly staticVolume: pulumi.Input<string>;
@@ -25,12 +28,14 @@ export interface BackupArgs {
 	readonly secrets: Secrets;
 	/** Secrets. @default nobody is told of alarms */
 	readonly alarmAddresses?: AlarmAddresses;
+	/** Content of the offsite credentials file; absent where the agent has none. */
+	readonly offsiteCredentials?: pulumi.Input<string>;
 	readonly labels: Readonly<Record<string, string>>;
 }
 
 /**
- * The backup sidecar: its schedules, and the agent that every backup runs in. No Docker socket, no way out of
- * the network `data`. It begins as root to become the owner of the backup directory; of root's powers it keeps
+ * The backup sidecar: its schedules, and the agent that every backup runs in. No Docker socket, and no way out of
+ * the network `data` unless it has something to send or metrics to show. It begins as root to become the owner of the backup directory; of root's powers it keeps
  * the one to read files that only their owner may.
  */
 export class Backup extends pulumi.ComponentResource {
@@ -57,7 +62,10 @@ export class Backup extends pulumi.ComponentResource {
 				identity: args.identity,
 				service: "backup",
 				image: args.image,
-				networks: { data: args.dataNetwork },
+				networks: {
+					data: args.dataNetwork,
+					...(args.egressNetwork && { egress: args.egressNetwork }),
+				},
 				memoryMb: args.settings.backupMemoryMb,
 				labels: args.labels,
 				keepCapabilities: ["CAP_DAC_READ_SEARCH", "CAP_SETGID", "CAP_SETUID"],
@@ -65,6 +73,7 @@ export class Backup extends pulumi.ComponentResource {
 					AGENT_CONFIG: JSON.stringify({
 						...backupPolicy(args.identity.stack, args.settings),
 						...alarmPolicy(args.settings),
+						offsite: offsitePolicy(args.settings),
 					}),
 					DATABASE_HOST: "db",
 					DATABASE_NAME: databaseName,
@@ -76,6 +85,7 @@ export class Backup extends pulumi.ComponentResource {
 				uploads: [
 					args.secrets.upload("databasePassword"),
 					args.secrets.upload("redisPassword"),
+					...(args.offsiteCredentials ? [secretUpload(offsiteCredentialsPath, args.offsiteCredentials)] : []),
 					...addressUploads(args.alarmAddresses ?? {}),
 				],
 				ports: metricsPorts(args.settings.metricsPort),
@@ -106,7 +116,7 @@ function addressUploads(addresses: AlarmAddresses) {
 	return (Object.keys(alarmAddressPaths) as (keyof AlarmAddresses)[]).flatMap((target) => {
 		const address = addresses[target];
 		if (!address) return [];
-		return [{ file: alarmAddressPaths[target], content: pulumi.secret(address), permissions: "0444" }];
+		return [secretUpload(alarmAddressPaths[target], pulumi.secret(address))];
 	});
 }
 

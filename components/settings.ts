@@ -7,6 +7,8 @@
  */
 import { z } from "zod";
 import { alarmContradictions, alarmDefinitions, isOpenSecret, secretSettings } from "./alarm-settings.ts";
+import { offsiteContradictions } from "./offsite-rules.ts";
+import { offsiteDefinitions } from "./offsite-settings.ts";
 import { days, define, path, type SettingDefinition, type ValuesOf } from "./setting-definition.ts";
 import { SettingsError, type SettingsProblem } from "./settings-error.ts";
 
@@ -66,7 +68,8 @@ export const settingDefinitions = {
 	}),
 	adopt: define<string[]>({
 		type: "array",
-		description: "Names of existing volumes, not made by this stack, that it may take over with their data.",
+		description:
+			"Names of existing volumes, and of its own offsite buckets, not made by this stack, that it may take over with their data.",
 		default: [],
 		schema: z.array(z.string().regex(/^[a-zA-Z0-9][\w.-]+$/)),
 		fix: 'write a list of volume names, such as ["app-postgres-data"]',
@@ -193,10 +196,7 @@ export const settingDefinitions = {
 		schema: z.number().int().min(1).max(1000),
 		fix: "write a whole number from 1 to 1000",
 	}),
-	offsiteRetentionDays: days(
-		"Days for which recovery points are kept offsite; 0 where there is no offsite.",
-		0,
-	),
+	...offsiteDefinitions,
 	...alarmDefinitions,
 };
 
@@ -259,7 +259,8 @@ export function parseSettings(
 	}
 	for (const [key, value] of given) problems.push({ key, value, fix: unknownKeyFix(key) });
 	const settings = parsed as StackSettings;
-	if (problems.length === 0) problems.push(...contradictions(settings));
+	if (problems.length === 0)
+		problems.push(...offsiteContradictions(settings), ...alarmContradictions(settings));
 	if (problems.length > 0) throw new SettingsError(stack, problems);
 	return { ...settings, prefix: settings.prefix || (stack === "dev" ? "app" : `app-${stack}`) };
 }
@@ -284,17 +285,4 @@ function unknownKeyFix(key: string): string {
 		(name) => name.toLowerCase().replace(/[-_]/g, "") === key.toLowerCase().replace(/[-_]/g, ""),
 	);
 	return near ? `there is no such setting; write ${near}` : "there is no such setting; remove the line";
-}
-
-/** Rules that concern more than one setting. */
-function contradictions(settings: StackSettings): SettingsProblem[] {
-	const problems: SettingsProblem[] = [];
-	if (settings.offsiteRetentionDays > 0 && settings.offsiteRetentionDays < settings.retentionDays) {
-		problems.push({
-			key: "offsiteRetentionDays",
-			value: String(settings.offsiteRetentionDays),
-			fix: `offsite copies must live at least as long as local ones; write ${settings.retentionDays} or more, or 0 for none`,
-		});
-	}
-	return [...problems, ...alarmContradictions(settings)];
 }

@@ -2,6 +2,7 @@
 import type { DrillRecord } from "../../recovery/drill-file.ts";
 import type { RecoveryPoint } from "../../recovery/points.ts";
 import type { RunRecord } from "../../recovery/status-file.ts";
+import type { CurrentState } from "../current-state.ts";
 import type { Disk } from "../disks.ts";
 
 export interface Condition {
@@ -20,6 +21,7 @@ export interface Observed {
 	readonly points: readonly RecoveryPoint[];
 	readonly lastRun?: RunRecord;
 	readonly drill?: DrillRecord;
+	readonly offsite?: CurrentState["offsite"];
 	readonly disks: readonly Disk[];
 	/** Bytes in volumes, by catalogue key. */
 	readonly volumes: Readonly<Record<string, number | undefined>>;
@@ -62,6 +64,7 @@ export function findConditions(
 			aboutBackups: true,
 		});
 	}
+	for (const [name, condition] of offsiteConditions(stack, observed.offsite)) found.set(name, condition);
 	for (const { file, problem } of observed.points.flatMap(damageOf)) {
 		found.set(`damaged:${file}`, {
 			what: `backup ${file} of stack ${stack} is damaged`,
@@ -124,6 +127,27 @@ function onStack(stack: string, condition: Condition): Condition {
 	const typed = (text: string) =>
 		text.replaceAll(/\.\/docker-dev\.sh (?!-s )/g, `./docker-dev.sh -s ${stack} `);
 	return { ...condition, why: typed(condition.why), mend: typed(condition.mend) };
+}
+
+function offsiteConditions(stack: string, offsite: CurrentState["offsite"]): [string, Condition][] {
+	if (!offsite) return [];
+	const { destination, newest, lastPush, fresh } = offsite;
+	const newestCopy = newest ? `the newest good copy is of ${newest.createdAt}` : "there is no good copy";
+	const failed = lastPush?.outcome === "failed";
+	if (!failed && fresh) return [];
+	return [
+		[
+			failed ? "offsite-failed" : "offsite-overdue",
+			{
+				what: failed
+					? `the upload of the backups of stack ${stack} to ${destination} failed; they are here, and not there`
+					: `stack ${stack} has had no new backup in ${destination} for too long`,
+				why: failed ? `${lastPush.message ?? "no reason is known"} (${newestCopy})` : newestCopy,
+				mend: "it is tried again by itself; ./docker-dev.sh backup push does so at once",
+				aboutBackups: true,
+			},
+		],
+	];
 }
 
 function damageOf({ file, damage, verified }: RecoveryPoint): { file: string; problem: string }[] {

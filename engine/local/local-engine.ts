@@ -5,6 +5,7 @@ import type { Engine, EngineEvent, Plan, RunOptions, Step, UpOptions, UpResult }
 import { EngineError } from "../errors.ts";
 import { type StackContext, stackFile } from "../stack-context.ts";
 import { Deployment, protectedMessage } from "./deployment.ts";
+import { refuseForeignTypes } from "./foreign-types.ts";
 import { startMonitor } from "./monitor.ts";
 import { readPassphrase } from "./passphrase.ts";
 import { startProgram } from "./program.ts";
@@ -38,6 +39,7 @@ export class LocalEngine implements Engine {
 		await refuseForeignContainers(this.#context, state);
 		const drift = options.refresh ? await findDrift(state) : new Map();
 		const planned = await this.#run(state, { ...quiet(options), dryRun: true, drift });
+		refuseForeignTypes(planned.plan, this.#context.identity.stack);
 		await options.approve?.(planned.plan);
 		if (planned.plan.every((step) => step.operation === "same") && !planned.changesRecords) {
 			return { plan: planned.plan, outputs: planned.outputs };
