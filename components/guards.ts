@@ -57,6 +57,20 @@ export function guardEngine(
 	);
 }
 
+/** Bucket names that begin so are made up: names are taken worldwide, so no committed file can name the real one. */
+const placeholder = /^example-/;
+
+/** @throws GuardError when a bucket would be made under the name of an example. */
+export function guardPlaceholders(stack: string, settings: StackSettings): void {
+	if (!settings.offsite || settings.offsiteEndpoint !== "") return;
+	for (const key of ["offsiteBucket", "offsiteReplicaBucket"] as const) {
+		if (!placeholder.test(settings[key])) continue;
+		throw new GuardError(
+			`${key} ${settings[key]} is a placeholder, good for previews only; nothing was changed. Names of buckets are taken worldwide: write one of your own in Pulumi.${stack}.yaml.`,
+		);
+	}
+}
+
 /**
  * Finds the volumes that this stack owns or adopts, by catalogue key.
  *
