@@ -265,6 +265,48 @@ export const commands: readonly CommandSpec[] = [
 		load: async () => (await import("./verbs/backup.ts")).backupDatabase,
 	},
 	{
+		name: "restore",
+		group: "Data",
+		summary: "bring the data of a backup back in place of what is there now",
+		details:
+			"A full backup brings database, media and static files; Redis (sessions, queue) stays as it is unless --redis says otherwise. The file is checked first, then a safety backup is made, everything is loaded beside the live data, and the services stop only for the exchange. Whatever fails, the stack is as before. At the end it says how to undo.\n\nFILE is a full backup, one of the database (.sql), or one part (media_backup_*, static_backup_*), by name or path. Without one the backups are listed. Where no stack runs, it is brought up first.",
+		arguments: [
+			{
+				name: "file",
+				description: "backup to restore, by name or path",
+				variadic: true,
+				completion: "recovery-points",
+			},
+		],
+		options: [
+			{ flags: "--latest", description: "the newest verified full backup of this stack" },
+			{
+				flags: "--only <parts>",
+				description: "only these: database, media, static, redis; separated by commas",
+			},
+			{
+				flags: "--redis <choice>",
+				description: "what becomes of Redis (default: keep)",
+				choices: ["keep", "restore", "clear"],
+			},
+			{ flags: "--identity <file>", description: "age or ssh private key, to read an encrypted backup" },
+			{
+				flags: "--rebuild-database",
+				description: "the database does not start: set its damaged files aside and make a new one first",
+			},
+			{
+				flags: "--no-safety-backup",
+				description: "make no backup first: gives up the way back to what is there now",
+			},
+			{ flags: "--no-restart", description: "leave the stopped services down, and do not wait for health" },
+			{ flags: "--timeout <seconds>", description: "how long to wait for health (default: 120)" },
+			confirmation,
+			{ flags: "--dry-run", description: "check the file and show what would be replaced; change nothing" },
+		],
+		danger: "severe",
+		load: async () => (await import("./verbs/restore.ts")).restore,
+	},
+	{
 		name: "clean",
 		group: "Clean-up",
 		summary: "remove containers and networks; every volume and all data stay",

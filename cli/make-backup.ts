@@ -6,6 +6,7 @@ import type { VerbContext } from "./context.ts";
 import { stackContainers } from "./docker.ts";
 import { type ExitCode, exitCodes, StackError } from "./errors.ts";
 import { InterruptedError } from "./failure.ts";
+import { settleRestore } from "./lock.ts";
 import { formatBytes } from "./output.ts";
 
 /** What the agent prints of one that it has made. */
@@ -32,14 +33,17 @@ export interface MadeBackup extends Omit<Made, "size"> {
 /**
  * Makes one. Nothing of it is left when it fails.
  *
+ * @param prune whether retention runs after it. @default true
  * @throws StackError that says why, and what mends it.
  */
 export async function makeBackup(
 	context: VerbContext,
 	kind: PointKind,
 	pointClass: PointClass,
+	{ prune = true }: { prune?: boolean } = {},
 ): Promise<MadeBackup> {
 	const started = performance.now();
+	await settleRestore(context, "backup");
 	const sidecar = await findSidecar(context);
 	await requireSources(context, kind);
 	const { backups } = context.load().directories;
@@ -49,7 +53,8 @@ export async function makeBackup(
 		);
 	}
 	const verb = kind === "full" ? "backup" : "backup-db";
-	const { value } = await runAgent<Made>(context, sidecar, [verb, "--class", pointClass]).catch((error) => {
+	const args = [verb, "--class", pointClass, ...(prune ? [] : ["--no-prune"])];
+	const { value } = await runAgent<Made>(context, sidecar, args).catch((error) => {
 		if (error instanceof InterruptedError)
 			context.output.progress("Nothing is left of the unfinished backup.");
 		throw error;
@@ -124,6 +129,8 @@ export interface SafetyBackup {
 	readonly untouched: string;
 	/** How to go on without it. */
 	readonly skip: string;
+	/** Whether retention runs after it. @default true */
+	readonly prune?: boolean;
 }
 
 /**
@@ -134,12 +141,12 @@ export interface SafetyBackup {
 export async function safetyBackup(
 	context: VerbContext,
 	kind: PointKind,
-	{ name, untouched, skip }: SafetyBackup,
+	{ name, untouched, skip, prune }: SafetyBackup,
 ): Promise<MadeBackup> {
 	const { output } = context;
 	output.progress(`a ${name}`);
 	try {
-		const made = await makeBackup(context, kind, "safety");
+		const made = await makeBackup(context, kind, "safety", { prune });
 		output.progress(`kept      ${made.path}  ${describeBackup(made)}`);
 		return made;
 	} catch (error) {

@@ -15,6 +15,8 @@ const shownLines = 20;
 const recoverySeconds = 30;
 /** Milliseconds between two looks. */
 const pollInterval = 300;
+/** Milliseconds between two looks where the service's own test is run, and somebody is kept waiting. */
+const probeInterval = 50;
 
 /**
  * The services that the arguments name, all of them where none is named, in the order in which they start.
@@ -30,6 +32,16 @@ export function chosenServices(names: readonly string[]): ServiceName[] {
 		});
 	}
 	return serviceNames.filter((name) => names.length === 0 || names.includes(name));
+}
+
+/** Seconds of --timeout. @throws StackError when it is no number of them. */
+export function readTimeout(given: unknown, otherwise: number): number {
+	if (given === undefined) return otherwise;
+	if (typeof given === "string" && /^[1-9]\d{0,5}$/.test(given)) return Number(given);
+	throw new StackError(`--timeout ${String(given)} is not a number of seconds`, {
+		exitCode: exitCodes.usage,
+		fix: "write a whole number, such as --timeout 120",
+	});
 }
 
 /** Starts what does not run, in the given order. Returns the services that it started. */
@@ -78,6 +90,18 @@ export function isWell({
 	return state === "running" && (service === "backup" || health === "healthy" || health === "none");
 }
 
+export interface HealthWait {
+	readonly output: Output;
+	readonly signal: AbortSignal;
+	/** In which all of them must be healthy. */
+	readonly seconds: number;
+	/**
+	 * Whether each one's own test is run at once and again, in place of waiting for the next time that Docker
+	 * runs it, which may be seconds away. @default false
+	 */
+	readonly probe?: boolean;
+}
+
 /** Where the proxy really listens; undefined where it does not. */
 export function addressOf(containers: readonly ServiceContainer[]): string | undefined {
 	const [port] =
@@ -90,13 +114,12 @@ export function addressOf(containers: readonly ServiceContainer[]): string | und
 /**
  * Waits until the services are healthy.
  *
- * @param seconds in which all of them must be.
  * @throws StackError with the end of the log of the first that is not, exit code 6.
  */
 export async function waitForHealth(
 	stack: string,
 	services: readonly ServiceName[],
-	{ output, signal, seconds }: { output: Output; signal: AbortSignal; seconds: number },
+	{ output, signal, seconds, probe = false }: HealthWait,
 ): Promise<ServiceContainer[]> {
 	const started = Date.now();
 	let waiting: string[] = [...services];
@@ -109,7 +132,11 @@ export async function waitForHealth(
 			const containers = (await stackContainers(stack, signal)).filter(({ service }) =>
 				services.includes(service),
 			);
-			const unwell = containers.filter((container) => !isWell(container));
+			let unwell = containers.filter((container) => !isWell(container));
+			if (probe) {
+				const passed = await Promise.all(unwell.map((container) => passesTest(container, signal)));
+				unwell = unwell.filter((_, index) => !passed[index]);
+			}
 			if (unwell.length === 0) return containers;
 			waiting = unwell.map(({ service }) => service);
 			illBefore ??= new Set(unwell.filter(isIll).map(({ id }) => id));
@@ -119,10 +146,29 @@ export async function waitForHealth(
 				unwell.find((container) => hasEnded(container) || (isIll(container) && !mayRecover(container))) ??
 				(waited > seconds * 1000 ? unwell[0] : undefined);
 			if (lost) throw await unhealthy(stack, lost, (Date.now() - started) / 1000);
-			await sleep(pollInterval, undefined, { signal }).catch(() => signal.throwIfAborted());
+			await sleep(probe ? probeInterval : pollInterval, undefined, { signal }).catch(() =>
+				signal.throwIfAborted(),
+			);
 		}
 	} finally {
 		output.underWay(undefined);
+	}
+}
+
+/** Whether a service that Docker has not judged yet passes its own test, run as Docker would run it. */
+async function passesTest(
+	{ id, state, health, healthTest }: ServiceContainer,
+	signal: AbortSignal,
+): Promise<boolean> {
+	if (state !== "running" || health !== "starting") return false;
+	const [form, ...words] = healthTest;
+	const command = form === "CMD-SHELL" ? ["sh", "-c", ...words] : words;
+	try {
+		await docker(["exec", id, ...command], signal);
+		return true;
+	} catch {
+		signal.throwIfAborted();
+		return false;
 	}
 }
 

@@ -1,6 +1,8 @@
 /** `stack status`: services and volumes and how they are. */
 import { serviceNames } from "../../components/catalogue.ts";
 import { appliedBy } from "../../components/engine-in-use.ts";
+import { lockFile, lockHolder } from "../../recovery/lock.ts";
+import { readRestoreJournal } from "../../recovery/restore-journal.ts";
 import { backupAsJson, backupText, lookAtBackups } from "../backup-status.ts";
 import type { Invocation, VerbContext } from "../context.ts";
 import { docker, type ServiceContainer, stackContainers } from "../docker.ts";
@@ -26,6 +28,7 @@ export async function status(context: VerbContext, { options }: Invocation): Pro
 	);
 	const address = addressOf(containers);
 	const exists = containers.length > 0 || volumes.some(({ found }) => found);
+	const unfinished = await findUnfinishedRestore(context);
 	const [backups, limits] = await Promise.all([
 		lookAtBackups(context),
 		exists ? passedLimits(context, volumes, measuringSeconds) : [],
@@ -44,6 +47,7 @@ export async function status(context: VerbContext, { options }: Invocation): Pro
 			present: Boolean(found),
 		})),
 		backup: backupAsJson(stack, backups),
+		restore: unfinished ?? null,
 		limits,
 	});
 	output.result(
@@ -64,6 +68,7 @@ export async function status(context: VerbContext, { options }: Invocation): Pro
 		]);
 		output.result(table(["volume", "class", "state", "purpose"], rows));
 		output.result(`\n${backupText(stack, backups, output)}`);
+		if (unfinished) output.result(output.style(["red", "bold"], restoreText(context, unfinished)));
 		for (const limit of limits) output.result(`${output.style("yellow", "Limit passed")}: ${limit}`);
 		if (!well) {
 			const missing = containers.length < serviceNames.length;
@@ -74,6 +79,23 @@ export async function status(context: VerbContext, { options }: Invocation): Pro
 	}
 	const good = well && backups.state?.fresh === true;
 	return options.exitCode && !good ? exitCodes.unhealthy : exitCodes.done;
+}
+
+/** A restore that is under way, or was cut off. A journal that cannot be read is told by the verbs that need it. */
+async function findUnfinishedRestore(context: VerbContext) {
+	const { backups } = context.load().directories;
+	const journal = await readRestoreJournal(backups, context.stack).catch(() => undefined);
+	if (!journal) return undefined;
+	const { archive, startedAt, phase } = journal;
+	return { archive, startedAt, phase, underWay: lockHolder(lockFile(backups, context.stack)) !== undefined };
+}
+
+function restoreText(
+	{ command }: VerbContext,
+	{ archive, phase, underWay }: NonNullable<Awaited<ReturnType<typeof findUnfinishedRestore>>>,
+): string {
+	if (underWay) return `A restore of ${archive} is under way (${phase})`;
+	return `The restore of ${archive} was cut off (${phase}). Put it right: ${command("start")}`;
 }
 
 function serviceTable(
