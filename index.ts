@@ -13,6 +13,7 @@ import {
 	guardNode,
 	guardPlaceholders,
 	guardPort,
+	guardRestore,
 	guardVolumes,
 } from "./components/guards.ts";
 import { readCredentials } from "./components/offsite-credentials.ts";
@@ -29,6 +30,7 @@ const identity = { stack: stackName, prefix: settings.prefix };
 const directories = stackDirectories(pulumi.getRootDirectory(), stackName, settings);
 
 guardLock(directories.backups, stackName);
+await guardRestore(directories.backups, stackName);
 guardEngine(stackName, directories, engine);
 const host = await readDockerHost();
 guardContainers(identity, host);

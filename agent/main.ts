@@ -12,11 +12,12 @@ import type { Answer } from "./offsite/commands.ts";
 import { copyOffsite } from "./offsite/copy-offsite.ts";
 import { Progress, reportToStderr } from "./progress.ts";
 import type { RunContext } from "./recovery-point.ts";
+import { isUninterruptible, restoreCommand, restoreUsage } from "./restore/commands.ts";
 import { runScheduler } from "./scheduler.ts";
 
 const usage = `agent run                                         the scheduler
-agent backup [--class daily|weekly|manual|safety] [--with-stdin]
-agent backup-db [--class manual|safety] [--with-stdin]
+agent backup [--class daily|weekly|manual|safety] [--no-prune] [--with-stdin]
+agent backup-db [--class manual|safety] [--no-prune] [--with-stdin]
 agent list [--offsite]
 agent verify [FILE...] [--latest] [--all] [--identity FILE] [--offsite]
 agent push                                        uploads what is missing offsite
@@ -25,6 +26,7 @@ agent prune [--dry-run]
 agent drill [FILE] [--identity FILE]              restores into a scratch database and directory, and compares
 agent status
 agent health                                      exit code 1 when the newest recovery point is too old
+${restoreUsage}
 All but run and health take --json. --with-stdin: the run ends when its input ends. --credentials FILE: a key
 other than the settings', for fetch and whatever takes --offsite.`;
 
@@ -40,6 +42,12 @@ const { values: options, positionals } = parseArgs({
 		identity: { type: "string" },
 		offsite: { type: "boolean", default: false },
 		credentials: { type: "string" },
+		"no-prune": { type: "boolean", default: false },
+		id: { type: "string" },
+		only: { type: "string", multiple: true, default: [] },
+		redis: { type: "string", default: "keep" },
+		rebuild: { type: "boolean", default: false },
+		"keep-journal": { type: "boolean", default: false },
 		help: { type: "boolean", default: false },
 	},
 });
@@ -102,6 +110,14 @@ const commands: Readonly<Record<string, Command>> = {
 		print({ ...state, newest: newest && publicPoint(newest), points: points.length }, text);
 		return state.fresh ? 0 : 1;
 	},
+	restore: async (context, operands) => {
+		const result = await restoreCommand(context, operands, {
+			...options,
+			keepJournal: options["keep-journal"],
+		});
+		print(result, () => JSON.stringify(result));
+		return 0;
+	},
 	health: async ({ config }) => {
 		const { fresh, reason } = await currentState(config);
 		if (!fresh) process.stdout.write(`${reason}\n`);
@@ -131,7 +147,8 @@ async function makeNow(context: RunContext, kind: "full" | "database"): Promise<
 			exitCodes.usage,
 		);
 	}
-	const { index, seconds, pruned } = await runJob(context, kind, pointClass);
+	const result = await runJob(context, kind, pointClass, { prune: !options["no-prune"] });
+	const { index, seconds, pruned } = result;
 	const { archive: file, size, sha256, encrypted, verified, manifest } = index;
 	context.report({ event: "made", message: file });
 	const copied = await copyOffsite(context);
@@ -223,8 +240,9 @@ async function main(): Promise<number> {
 		endedBy ??= code;
 		stop.abort(new AgentError(`${why}; what it had made was removed`, code));
 	};
-	process.on("SIGTERM", () => end(exitCodes.terminated, "the run was ended by SIGTERM"));
-	process.on("SIGINT", () => end(exitCodes.interrupted, "the run was interrupted"));
+	const goesOn = name === "restore" && isUninterruptible(operands);
+	process.on("SIGTERM", () => goesOn || end(exitCodes.terminated, "the run was ended by SIGTERM"));
+	process.on("SIGINT", () => goesOn || end(exitCodes.interrupted, "the run was interrupted"));
 	if (options["with-stdin"]) {
 		process.stdin.on("end", () => end(exitCodes.interrupted, "whoever asked for the run went away")).resume();
 	}

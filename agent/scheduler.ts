@@ -104,7 +104,8 @@ async function attempt(
 	const { config, report, signal } = context;
 	const startedAt = new Date().toISOString();
 	try {
-		const { index, seconds, pruned } = await runJob(context, "full", pointClass, config.lockWaitSeconds);
+		const { lockWaitSeconds } = config;
+		const { index, seconds, pruned } = await runJob(context, "full", pointClass, { lockWaitSeconds });
 		const took = `${(seconds.making + seconds.verifying).toFixed(1)} s`;
 		const removed = pruned.length > 0 ? `; retention removed ${pruned.join(", ")}` : "";
 		report({ event: "done", message: `${index.archive}: ${index.size} bytes in ${took}${removed}` });

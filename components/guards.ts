@@ -4,6 +4,7 @@
  */
 import { createServer } from "node:net";
 import { LockedError, lockFile, lockHolder, lockTokenVariable } from "../recovery/lock.ts";
+import { readRestoreJournal, unfinishedRestore } from "../recovery/restore-journal.ts";
 import { serviceNames, type VolumeKey, volumeCatalogue } from "./catalogue.ts";
 import type { StackDirectories } from "./directories.ts";
 import type { DockerHost, FoundVolume } from "./docker-host.ts";
@@ -35,6 +36,12 @@ export function guardLock(
 	const file = lockFile(backupDirectory, stack);
 	const holder = lockHolder(file);
 	if (holder && holder.token !== token) throw new LockedError(holder, file);
+}
+
+/** @throws GuardError when a restore was cut off: services must not start on data that is half old, half new. */
+export async function guardRestore(backupDirectory: string, stack: string): Promise<void> {
+	const journal = await readRestoreJournal(backupDirectory, stack);
+	if (journal) throw new GuardError(unfinishedRestore(journal));
 }
 
 /** @throws GuardError when the other engine applied the stack last. */

@@ -101,10 +101,13 @@ export class Rig {
 				`--name=${this.name}-redis`,
 				`--network=${this.name}`,
 				"--network-alias=redis",
+				`--volume=${this.name}-redis:/data`,
 			],
 			...[
 				this.images.redis,
 				"redis-server",
+				"--appendonly",
+				"yes",
 				"--requirepass",
 				this.password,
 				"--repl-diskless-sync-delay",

@@ -14,11 +14,17 @@ import {
 	guardNode,
 	guardPlaceholders,
 	guardPort,
+	guardRestore,
 	guardVolumes,
 } from "../../../components/guards.ts";
 import { adoptedVolumes } from "../../../components/offsite-policy.ts";
 import { parseSettings } from "../../../components/settings.ts";
 import { acquireLock, LockedError, lockFile } from "../../../recovery/lock.ts";
+import {
+	type RestoreJournal,
+	restoreJournalFile,
+	writeRestoreJournal,
+} from "../../../recovery/restore-journal.ts";
 
 const identity = { stack: "dev", prefix: "app" };
 const ours = "persistent-stack/dev";
@@ -61,6 +67,36 @@ describe("Node", () => {
 			);
 		},
 	);
+});
+
+describe("an unfinished restore", () => {
+	const journal: RestoreJournal = {
+		formatVersion: 1,
+		id: "0123abcd",
+		stack: "dev",
+		archive: "full_backup_20260101_000000.tar.gz",
+		source: "--latest",
+		startedAt: "2026-01-01T00:00:00.000Z",
+		phase: "swapping",
+		targets: ["database"],
+		redis: "keep",
+		services: [],
+	};
+
+	test("stops the program, naming its file and the way out; that of another stack does not", async () => {
+		await expect(guardRestore(directory, "dev")).resolves.toBeUndefined();
+		await writeRestoreJournal(directory, journal);
+		await expect(guardRestore(directory, "prod")).resolves.toBeUndefined();
+		await expect(guardRestore(directory, "dev")).rejects.toThrow(GuardError);
+		await expect(guardRestore(directory, "dev")).rejects.toThrow(
+			/full_backup_20260101_000000\.tar\.gz.*\(swapping\); nothing was changed.*docker-dev\.sh start/,
+		);
+	});
+
+	test("whose journal cannot be read stops it too: what has to be done is not known", async () => {
+		writeFileSync(restoreJournalFile(directory, "dev"), "{");
+		await expect(guardRestore(directory, "dev")).rejects.toThrow(/cannot be read/);
+	});
 });
 
 describe("the lock", () => {

@@ -107,6 +107,8 @@ const table: Readonly<Record<SettingKey, Row>> = {
 	manualRetentionDays: daysRow(30),
 	safetyRetentionDays: daysRow(14),
 	minimumCopies: { byDefault: 3, right: ["1", "1000"], wrong: ["0", "-3", "1001", "1.5", "three"] },
+	diskWarnPercent: { byDefault: 85, right: ["1", "100"], wrong: ["0", "101", "85.5", "full"] },
+	volumeWarnGb: { byDefault: 10, right: ["1", "1048576"], wrong: ["0", "-1", "1.5", "10G"] },
 	offsite: { byDefault: false, right: [], wrong: ["", "yes", "1", "null", '"true"'] },
 	offsiteRetentionDays: { ...daysRow(0), together: awsOffsite },
 	offsiteBucket: {
@@ -164,12 +166,6 @@ const table: Readonly<Record<SettingKey, Row>> = {
 	alarmWebhook: { byDefault: "", right: ["file:/run/webhook", "file:webhook"], wrong: [] },
 	alarmPing: { byDefault: "", right: ["file:///run/ping"], wrong: [] },
 	alarmOnSuccess: { byDefault: true, right: ["false"], wrong: ["", "no", "0"] },
-	alarmDiskPercent: { byDefault: 90, right: ["1", "99"], wrong: ["0", "100", "90.5", "90%"] },
-	alarmVolumes: {
-		byDefault: [],
-		right: ['["postgres-data=20480","backend-media=1"]'],
-		wrong: ['["postgres-data"]', '["postgres-data=0"]', '["redis-data=5"]', '["backend-media=1g"]', "x"],
-	},
 	metricsPort: { byDefault: 0, right: ["1024", "65535"], wrong: ["-1", "80", "1023", "65536", "9100.5"] },
 };
 
