@@ -40,14 +40,14 @@ const { values: options, positionals } = parseArgs({
 		latest: { type: "boolean", default: false },
 		all: { type: "boolean", default: false },
 		identity: { type: "string" },
-		offsite: { type: "boolean", default: false },
-		credentials: { type: "string" },
 		"no-prune": { type: "boolean", default: false },
 		id: { type: "string" },
 		only: { type: "string", multiple: true, default: [] },
 		redis: { type: "string", default: "keep" },
 		rebuild: { type: "boolean", default: false },
 		"keep-journal": { type: "boolean", default: false },
+		offsite: { type: "boolean", default: false },
+		credentials: { type: "string" },
 		help: { type: "boolean", default: false },
 	},
 });
@@ -147,8 +147,7 @@ async function makeNow(context: RunContext, kind: "full" | "database"): Promise<
 			exitCodes.usage,
 		);
 	}
-	const result = await runJob(context, kind, pointClass, { prune: !options["no-prune"] });
-	const { index, seconds, pruned } = result;
+	const { index, seconds, pruned } = await runJob(context, kind, pointClass, { prune: !options["no-prune"] });
 	const { archive: file, size, sha256, encrypted, verified, manifest } = index;
 	context.report({ event: "made", message: file });
 	const copied = await copyOffsite(context);

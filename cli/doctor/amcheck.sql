@@ -5,6 +5,8 @@
 \set ON_ERROR_STOP on
 \pset tuples_only on
 SET statement_timeout = 0;
+-- A statement that nobody waits for any more comes to its end.
+SET client_connection_check_interval = '1s';
 SET client_min_messages = notice;
 BEGIN;
 SELECT count(*) = 0 AS make FROM pg_extension WHERE extname = 'amcheck' \gset
