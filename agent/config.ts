@@ -62,8 +62,6 @@ const configSchema = z.strictObject({
 	compression: z.enum(["gzip", "zstd"]).default("gzip"),
 	/** Public keys of age. Empty: not encrypted. */
 	recipients: z.array(z.string().regex(/^(age1|ssh-)[^\n]+$/)).default([]),
-	/** Images of the stack by service, for the manifest. */
-	images: z.record(z.string(), z.string()).default({}),
 	/** Minutes that a run may be late before the container is unhealthy. */
 	graceMinutes: z.number().min(1).default(defaultGraceMinutes),
 	/** Seconds that a scheduled run waits for somebody else's lock. */

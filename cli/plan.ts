@@ -23,6 +23,7 @@ const kinds: Readonly<Record<string, string>> = {
 /** Actions by logical name: what the program runs on the host. */
 const actions: Readonly<Record<string, string>> = {
 	"engine-record-write": "record of the engine",
+	"backup-images": "record of the images",
 	"host-make": "host directories",
 	"migrations-run": "database migrations",
 	"destroy-guard-check": "guard against a destroy",

@@ -1,8 +1,11 @@
+import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { imagesPath } from "../recovery/images-file.ts";
 import { backupPolicy } from "./backup-policy.ts";
 import { volumeEntry } from "./catalogue.ts";
 import { databaseName, databaseUser, type StackIdentity } from "./identity.ts";
 import { offsiteCredentialsPath, offsitePolicy } from "./offsite-policy.ts";
+import { script } from "./script.ts";
 import { type Secrets, secretPaths, secretUpload } from "./secrets.ts";
 import { readOnlyVolume, ServiceContainer } from "./service-container.ts";
 import type { StackSettings } from "./settings.ts";
@@ -11,11 +14,8 @@ export interface BackupArgs {
 	readonly identity: StackIdentity;
 	readonly settings: StackSettings;
 	readonly image: pulumi.Input<string>;
-	/**
-	 * Names of the stack's images, for the manifests. Names, not ids: an id would replace this container whenever
-	 * another service's image is built anew.
-	 */
-	readonly images: Readonly<Record<string, string>>;
+	/** `name@id` of the stack's images, for the manifests. */
+	readonly imageReferences: Readonly<Record<string, pulumi.Input<string>>>;
 	readonly dataNetwork: pulumi.Input<string>;
 	/** Network with a way out; absent where nothing is sent. */
 	readonly egressNetwork?: pulumi.Input<string>;
@@ -40,6 +40,19 @@ export class Backup extends pulumi.ComponentResource {
 
 	constructor(name: string, args: BackupArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("persistent-stack:services:Backup", name, {}, opts);
+		// In a file, not in the container's environment: there, a rebuilt image of another service would replace
+		// this container.
+		new command.local.Command(
+			`${name}-images`,
+			{
+				create: script("record-images.sh"),
+				environment: {
+					RECORD: imagesPath(args.backupDirectory, args.identity.stack),
+					IMAGES: pulumi.jsonStringify(args.imageReferences),
+				},
+			},
+			{ parent: this },
+		);
 		this.service = new ServiceContainer(
 			name,
 			{
@@ -56,7 +69,6 @@ export class Backup extends pulumi.ComponentResource {
 				environment: {
 					AGENT_CONFIG: JSON.stringify({
 						...backupPolicy(args.identity.stack, args.settings),
-						images: args.images,
 						offsite: offsitePolicy(args.settings),
 					}),
 					DATABASE_HOST: "db",

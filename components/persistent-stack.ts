@@ -214,7 +214,7 @@ export class PersistentStack extends pulumi.ComponentResource {
 				settings,
 				labels,
 				image: images.ids.backup,
-				images: { ...baseImages.images, ...images.builtNames },
+				imageReferences: images.references,
 				dataNetwork: networks.names.data,
 				egressNetwork: networks.names.egress,
 				mediaVolume: volumes.names["backend-media"],

@@ -65,7 +65,7 @@ export const manifestSchema = z.object({
 	completedAt: instant,
 	timeZone: z.string(),
 	compression: z.enum(["gzip", "zstd", "none"]),
-	/** Images of the stack, by service, as the stack knew them. */
+	/** Images of the stack by service, as `name@id`. */
 	images: z.record(z.string(), z.string()),
 	database: databaseSchema,
 	parts: z.array(partSchema).min(1),

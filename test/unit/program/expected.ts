@@ -107,7 +107,7 @@ const counts: Readonly<Record<string, number>> = {
 	"docker:index/remoteImage:RemoteImage": 3,
 	"docker:index/image:Image": 3,
 	"random:index/randomPassword:RandomPassword": 3,
-	"command:local:Command": 5,
+	"command:local:Command": 6,
 };
 
 type Inputs = Readonly<Record<string, unknown>>;
@@ -218,6 +218,20 @@ function commands({ stack, prefix, development, backups, logs }: Kind): Record<s
 				BACKEND_LOGS: logs,
 				BACKEND_USER: "10001:10001",
 				HELPER_IMAGE: "sha256:pulled-pg:17",
+			},
+		},
+		"stack-backup-images": {
+			create: script("record-images.sh"),
+			environment: {
+				RECORD: `${backups}/.${stack}.images.json`,
+				IMAGES: JSON.stringify({
+					postgres: "pg:17@sha256:pulled-pg:17",
+					redis: "rd:8@sha256:pulled-rd:8",
+					nginx: "ng:1@sha256:pulled-ng:1",
+					backend: `${prefix}-backend:current@sha256:built-stack-images-backend`,
+					frontend: `${prefix}-frontend:current@sha256:built-stack-images-frontend`,
+					backup: `${prefix}-backup:current@sha256:built-stack-images-backup`,
+				}),
 			},
 		},
 		"stack-migrations-run": {
@@ -376,15 +390,6 @@ function backup({ stack, prefix, backups, retentionDays, offsite }: Kind): Input
 		minimumCopies: 3,
 		compression: "gzip",
 		recipients: [],
-		images: {
-			postgres: "pg:17",
-			redis: "rd:8",
-			nginx: "ng:1",
-			python: "py:3",
-			node: "no:24",
-			backend: `${prefix}-backend:current`,
-			frontend: `${prefix}-frontend:current`,
-		},
 		...(offsite && { offsite: expectedOffsitePolicy }),
 	};
 	return {
