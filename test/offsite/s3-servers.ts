@@ -123,7 +123,10 @@ export async function startServer(kind: Kind, program: string, host = "127.0.0.1
 			() => false,
 		);
 		if (answers) break;
-		if (child.exitCode !== null || Date.now() > deadline) throw new Error(`${kind.name} did not start`);
+		if (child.exitCode !== null || Date.now() > deadline) {
+			child.kill();
+			throw new Error(`${kind.name} did not start at ${endpoint}`);
+		}
 		await sleep(100);
 	}
 	const client = new S3Client({ region, endpoint, forcePathStyle: true, credentials: keys });
