@@ -15,9 +15,9 @@ const alarmsSchema = z.strictObject({
 	/** Whether the webhook hears of scheduled backups that were good. */
 	onSuccess: z.boolean().default(true),
 	/** Share of a disk, in percent, that may be in use. */
-	diskPercent: z.number().min(1).max(100).default(90),
-	/** MiB that a volume may hold, by its catalogue key. */
-	volumeMb: z.record(z.string(), z.number().positive()).default({}),
+	diskPercent: z.number().min(1).max(100).default(85),
+	/** GiB that a volume may hold. */
+	volumeGb: z.number().positive().default(10),
 	/** Seconds between two looks at the files. */
 	intervalSeconds: z.number().positive().default(60),
 	/** Hours until an alarm that goes on is told again. */
