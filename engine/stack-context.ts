@@ -38,6 +38,11 @@ export function stackNames(project: string): string[] {
 		.filter((name) => name !== undefined);
 }
 
+/** The stack's own settings; Pulumi notes in it how it encrypts secrets. */
+export function settingsFile(project: string, stack: string): string {
+	return join(project, `Pulumi.${stack}.yaml`);
+}
+
 /**
  * Reads a stack's settings.
  *
@@ -45,7 +50,7 @@ export function stackNames(project: string): string[] {
  * @throws SettingsError when settings are wrong, all at once.
  */
 export function loadStack(project: string, stack: string): StackContext {
-	const file = join(project, `Pulumi.${stack}.yaml`);
+	const file = settingsFile(project, stack);
 	if (!existsSync(file)) {
 		const known = stackNames(project).join(", ") || "none";
 		throw new Error(`there is no stack ${stack}: ${file} does not exist. Stacks here: ${known}.`);
