@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { LockedError, lockFile, lockHolder, lockTokenVariable } from "../recovery/lock.ts";
+import { readRestoreJournal, unfinishedRestore } from "../recovery/restore-journal.ts";
 import { serviceNames, type VolumeKey, volumeCatalogue } from "./catalogue.ts";
 import type { StackDirectories } from "./directories.ts";
 import type { DockerHost, FoundVolume } from "./docker-host.ts";
@@ -38,6 +39,12 @@ export function guardLock(
 	if (holder && holder.token !== token) throw new LockedError(holder, file);
 }
 
+/** @throws GuardError when a restore was cut off: services must not start on data that is half old, half new. */
+export async function guardRestore(backupDirectory: string, stack: string): Promise<void> {
+	const journal = await readRestoreJournal(backupDirectory, stack);
+	if (journal) throw new GuardError(unfinishedRestore(journal));
+}
+
 /** @throws GuardError when the other engine applied the stack last, or a handover between them is unfinished. */
 export function guardEngine(
 	stack: string,
@@ -56,6 +63,20 @@ export function guardEngine(
 	throw new GuardError(
 		`stack ${stack} was last applied by the ${applied} engine, and this is the ${engine} one, which knows nothing of its objects; nothing was changed. Go on with the ${applied} engine (${command} --engine ${applied} up), or hand the stack over: ${command} handover --to ${engine}`,
 	);
+}
+
+/** Bucket names that begin so are made up: names are taken worldwide, so no committed file can name the real one. */
+const placeholder = /^example-/;
+
+/** @throws GuardError when a bucket would be made under the name of an example. */
+export function guardPlaceholders(stack: string, settings: StackSettings): void {
+	if (!settings.offsite || settings.offsiteEndpoint !== "") return;
+	for (const key of ["offsiteBucket", "offsiteReplicaBucket"] as const) {
+		if (!placeholder.test(settings[key])) continue;
+		throw new GuardError(
+			`${key} ${settings[key]} is a placeholder, good for previews only; nothing was changed. Names of buckets are taken worldwide: write one of your own in Pulumi.${stack}.yaml.`,
+		);
+	}
 }
 
 /**

@@ -29,8 +29,8 @@ export type ImageName = "postgres" | "redis" | "nginx" | "backend" | "frontend" 
  */
 export class Images extends pulumi.ComponentResource {
 	readonly ids: Readonly<Record<ImageName, pulumi.Output<string>>>;
-	/** Names of the application's images. */
-	readonly builtNames: Readonly<Record<"backend" | "frontend", string>>;
+	/** `name@id` of each image. */
+	readonly references: Readonly<Record<ImageName, pulumi.Output<string>>>;
 
 	constructor(name: string, args: ImagesArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("persistent-stack:docker:Images", name, {}, opts);
@@ -59,11 +59,20 @@ export class Images extends pulumi.ComponentResource {
 			frontend: obtain("frontend", args.frontend),
 			backup: build("backup", args.backup),
 		};
-		const nameIn = (image: "backend" | "frontend") => {
-			const from = args[image];
-			return typeof from === "string" ? from : nameOf(image);
+		const names: Readonly<Record<ImageName, string>> = {
+			postgres: args.base.images.postgres,
+			redis: args.base.images.redis,
+			nginx: args.base.images.nginx,
+			backend: typeof args.backend === "string" ? args.backend : nameOf("backend"),
+			frontend: typeof args.frontend === "string" ? args.frontend : nameOf("frontend"),
+			backup: nameOf("backup"),
 		};
-		this.builtNames = { backend: nameIn("backend"), frontend: nameIn("frontend") };
+		this.references = Object.fromEntries(
+			Object.entries(this.ids).map(([image, id]) => [
+				image,
+				pulumi.interpolate`${names[image as ImageName]}@${id}`,
+			]),
+		) as Record<ImageName, pulumi.Output<string>>;
 		this.registerOutputs({ ids: this.ids });
 	}
 }

@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { type EngineName, handoverVariable } from "../../components/engine-in-use.ts";
 import type { Plan } from "../engine.ts";
 import { EngineError } from "../errors.ts";
-import { type StackContext, settingsFile } from "../stack-context.ts";
+import { type StackContext, stackFile } from "../stack-context.ts";
 import { type HandoverJournal, readJournal, removeJournal, writeJournal } from "./journal.ts";
 import { HandoverToLocal } from "./to-local.ts";
 import { HandoverToPulumi } from "./to-pulumi.ts";
@@ -42,7 +42,7 @@ export async function handOver(
 		to,
 		phase: "trying",
 		startedAt: new Date().toISOString(),
-		settings: await readFile(settingsFile(context.project, context.identity.stack), "utf8"),
+		settings: await readFile(stackFile(context.project, context.identity.stack), "utf8"),
 		...prepared,
 	};
 	await writeJournal(state, journal);

@@ -5,7 +5,7 @@ import { type EngineName, engineRecordFile } from "../../components/engine-in-us
 import { writeDurably } from "../../recovery/durable-file.ts";
 import type { Engine, Plan, RunOptions } from "../engine.ts";
 import { EngineError } from "../errors.ts";
-import { type StackContext, settingsFile } from "../stack-context.ts";
+import { type StackContext, stackFile } from "../stack-context.ts";
 import type { HandoverJournal } from "./journal.ts";
 
 export interface HandoverOptions extends RunOptions {
@@ -41,7 +41,7 @@ export async function recordEngine({ directories }: StackContext, engine: Engine
 
 /** Brings the stack's settings file back to a text, where it differs. */
 export async function replaceSettings({ project, identity }: StackContext, text: string): Promise<void> {
-	const file = settingsFile(project, identity.stack);
+	const file = stackFile(project, identity.stack);
 	if ((await readFile(file, "utf8")) !== text) await writeFile(file, text);
 }
 

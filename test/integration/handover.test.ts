@@ -87,22 +87,30 @@ function filesWithSecrets(): string[] {
 		});
 }
 
-live("a handover that would replace an object is refused, and nothing is left of it", async () => {
-	const [before, settings] = [objects(), readFileSync(stack.settingsFile, "utf8")];
+live("a stack with settings that are not applied stays where it is", async () => {
 	stack.configure({ labels: ["stack-test=1", "not=applied"] });
-	const edited = readFileSync(stack.settingsFile, "utf8");
 	const { code, stderr } = await stack.run(["handover", "--to", "pulumi"], { mayFail: true });
-	expect(stderr).toMatch(/replace stack-db-container, because of: labels/);
-	expect(stderr).toContain("--engine local up");
+	expect(stderr).toMatch(/not applied \(.*stack-db-container.*nothing was changed.*--engine local up/);
 	expect(code).toBe(1);
-	expect(readFileSync(stack.settingsFile, "utf8")).toBe(edited);
 	expect(pulumi("stack", "export").text).toContain("no stack named");
-	expect(record()).toBe("local");
-	expect(objects()).toEqual(before);
-
 	stack.configure({ labels: ["stack-test=1"] });
+});
+
+live("where Pulumi would make an object anew, the handover is undone and leaves nothing behind", async () => {
+	const settings = readFileSync(stack.settingsFile, "utf8");
+	docker("rm", "--force", `${stack.name}-proxy`);
+	const before = stack.containerIds();
+	const { code, stderr } = await stack.run(["handover", "--to", "pulumi"], { mayFail: true });
+	expect(stderr).toMatch(
+		/handover was undone.*\n {2}create stack-proxy-container\n.*--engine local up --refresh/,
+	);
+	expect(code).toBe(1);
+	expect(pulumi("stack", "export").text).toContain("no stack named");
 	expect(readFileSync(stack.settingsFile, "utf8")).toBe(settings);
-	await stack.run(["preview", "--expect-no-changes"]);
+	expect(readdirSync(stateDirectory())).not.toContain("handover.json");
+	expect(record()).toBe("local");
+	expect(stack.containerIds()).toEqual(before);
+	await stack.run(["up"]);
 });
 
 live("a handover that was killed holds both engines back until it is undone", async () => {

@@ -12,10 +12,19 @@ import {
 	guardEngine,
 	guardLock,
 	guardNode,
+	guardPlaceholders,
 	guardPort,
+	guardRestore,
 	guardVolumes,
 } from "../../../components/guards.ts";
+import { adoptedVolumes } from "../../../components/offsite-policy.ts";
+import { parseSettings } from "../../../components/settings.ts";
 import { acquireLock, LockedError, lockFile } from "../../../recovery/lock.ts";
+import {
+	type RestoreJournal,
+	restoreJournalFile,
+	writeRestoreJournal,
+} from "../../../recovery/restore-journal.ts";
 
 const identity = { stack: "dev", prefix: "app" };
 const ours = "persistent-stack/dev";
@@ -58,6 +67,36 @@ describe("Node", () => {
 			);
 		},
 	);
+});
+
+describe("an unfinished restore", () => {
+	const journal: RestoreJournal = {
+		formatVersion: 1,
+		id: "0123abcd",
+		stack: "dev",
+		archive: "full_backup_20260101_000000.tar.gz",
+		source: "--latest",
+		startedAt: "2026-01-01T00:00:00.000Z",
+		phase: "swapping",
+		targets: ["database"],
+		redis: "keep",
+		services: [],
+	};
+
+	test("stops the program, naming its file and the way out; that of another stack does not", async () => {
+		await expect(guardRestore(directory, "dev")).resolves.toBeUndefined();
+		await writeRestoreJournal(directory, journal);
+		await expect(guardRestore(directory, "prod")).resolves.toBeUndefined();
+		await expect(guardRestore(directory, "dev")).rejects.toThrow(GuardError);
+		await expect(guardRestore(directory, "dev")).rejects.toThrow(
+			/full_backup_20260101_000000\.tar\.gz.*\(swapping\); nothing was changed.*docker-dev\.sh start/,
+		);
+	});
+
+	test("whose journal cannot be read stops it too: what has to be done is not known", async () => {
+		writeFileSync(restoreJournalFile(directory, "dev"), "{");
+		await expect(guardRestore(directory, "dev")).rejects.toThrow(/cannot be read/);
+	});
 });
 
 describe("the lock", () => {
@@ -305,5 +344,52 @@ describe("the port", () => {
 	test("of a Docker host elsewhere cannot be tried from here and is left to Docker", async () => {
 		process.env.DOCKER_HOST = "ssh://root@elsewhere";
 		await guard(taken);
+	});
+});
+
+describe("an offsite bucket", () => {
+	const settings = (changes: Readonly<Record<string, string>> = {}) =>
+		parseSettings(
+			"prod",
+			Object.fromEntries(
+				Object.entries({
+					offsite: "true",
+					offsiteBucket: "shop-backups",
+					offsiteRegion: "eu-central-1",
+					offsiteRetentionDays: "90",
+					...changes,
+				}).map(([key, value]) => [`persistent-stack:${key}`, value]),
+			),
+		);
+	const replica = { offsiteReplicaBucket: "shop-replica", offsiteReplicaRegion: "eu-west-1" };
+
+	test("of a name of one's own is made", () => {
+		expect(() => guardPlaceholders("prod", settings(replica))).not.toThrow();
+		expect(() => guardPlaceholders("prod", settings({ offsiteBucket: "shop-example-1" }))).not.toThrow();
+	});
+
+	test("is not made under the name of an example", () => {
+		expect(() => guardPlaceholders("prod", settings({ offsiteBucket: "example-shop" }))).toThrow(
+			new GuardError(
+				"offsiteBucket example-shop is a placeholder, good for previews only; nothing was changed. Names of buckets are taken worldwide: write one of your own in Pulumi.prod.yaml.",
+			),
+		);
+		expect(() =>
+			guardPlaceholders("prod", settings({ ...replica, offsiteReplicaBucket: "example-replica" })),
+		).toThrow(/^offsiteReplicaBucket example-replica/);
+	});
+
+	test("at another service is somebody else's to name, and one that is off is not made at all", () => {
+		const elsewhere = { offsiteEndpoint: "https://s3.example.com", offsiteCredentials: "profile" };
+		for (const changes of [elsewhere, { offsite: "false", offsiteRetentionDays: "0" }]) {
+			expect(() =>
+				guardPlaceholders("prod", settings({ offsiteBucket: "example-shop", ...changes })),
+			).not.toThrow();
+		}
+	});
+
+	test("that adopt names is not looked for among the volumes of the host", () => {
+		const adopt = '["shop-backups","shop_app-postgres-data","shop-replica"]';
+		expect(adoptedVolumes(settings({ ...replica, adopt }))).toEqual(["shop_app-postgres-data"]);
 	});
 });
