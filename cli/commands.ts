@@ -306,6 +306,16 @@ export const commands: readonly CommandSpec[] = [
 		options: [
 			{ flags: "--latest", description: "the newest verified full backup of this stack" },
 			{
+				flags: "--from <place>",
+				description:
+					"offsite: download the copy from the bucket first; so does an s3:// address (default: local)",
+				choices: ["local", "offsite"],
+			},
+			{
+				flags: "--credentials <file>",
+				description: "key to the bucket other than the stack's, in the form of ~/.aws/credentials",
+			},
+			{
 				flags: "--only <parts>",
 				description: "only these: database, media, static, redis; separated by commas",
 			},
