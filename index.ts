@@ -1,18 +1,23 @@
 /** The Pulumi program: reads the settings of the stack, checks the host, declares one stack component. */
 import * as pulumi from "@pulumi/pulumi";
+import { readAlarmAddresses } from "./components/alarm-policy.ts";
 import { readImageRecord, resolveBaseImages } from "./components/base-images.ts";
 import { stackDirectories } from "./components/directories.ts";
 import { readDockerHost } from "./components/docker-host.ts";
+import { encryptedKeys } from "./components/encrypted-keys.ts";
 import { engineInUse } from "./components/engine-in-use.ts";
 import {
 	guardContainers,
 	guardEngine,
 	guardLock,
 	guardNode,
+	guardPlaceholders,
 	guardPort,
 	guardRestore,
 	guardVolumes,
 } from "./components/guards.ts";
+import { readCredentials } from "./components/offsite-credentials.ts";
+import { adoptedVolumes } from "./components/offsite-policy.ts";
 import { PersistentStack } from "./components/persistent-stack.ts";
 import { parseSettings } from "./components/settings.ts";
 
@@ -20,7 +25,7 @@ guardNode(process.versions.node);
 
 const stackName = pulumi.getStack();
 const engine = engineInUse();
-const settings = parseSettings(stackName, pulumi.runtime.allConfig());
+const settings = parseSettings(stackName, pulumi.runtime.allConfig(), encryptedKeys());
 const identity = { stack: stackName, prefix: settings.prefix };
 const directories = stackDirectories(pulumi.getRootDirectory(), stackName, settings);
 
@@ -30,7 +35,9 @@ guardEngine(stackName, directories, engine);
 const host = await readDockerHost();
 guardContainers(identity, host);
 await guardPort(identity, settings, host);
-const existingVolumes = guardVolumes(identity, settings.adopt, host);
+const existingVolumes = guardVolumes(identity, adoptedVolumes(settings), host);
+const isPreview = pulumi.runtime.isDryRun();
+if (!isPreview) guardPlaceholders(stackName, settings);
 
 const stack = new PersistentStack("stack", {
 	identity,
@@ -38,9 +45,16 @@ const stack = new PersistentStack("stack", {
 	directories,
 	engine,
 	existingVolumes,
+	alarmAddresses: readAlarmAddresses(settings, pulumi.getRootDirectory()),
+	offsiteCredentials: await readCredentials(
+		settings,
+		directories.offsiteCredentials,
+		isPreview ? { id: "placeholder", secret: "placeholder" } : undefined,
+	),
 	platform: host.platform,
 	baseImages: resolveBaseImages(settings, readImageRecord(directories.state)),
 });
 
 export const url = stack.url;
 export const volumes = stack.volumes;
+export const offsite = stack.offsite;

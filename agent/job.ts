@@ -10,11 +10,12 @@ import {
 	lockTokenVariable,
 } from "../recovery/lock.ts";
 import type { PointClass, PointKind } from "../recovery/manifest.ts";
-import { listPoints } from "../recovery/points.ts";
+import { destinationOf, isGoodCopy, readOffsite } from "../recovery/offsite.ts";
+import { isGood, listPoints, type RecoveryPoint } from "../recovery/points.ts";
 import { carryOut } from "../recovery/prune.ts";
 import { readRestoreJournal, unfinishedRestore } from "../recovery/restore-journal.ts";
 import { planRetention, type RetentionPlan } from "../recovery/retention.ts";
-import { type RunRecord, readStatus, writeStatus } from "../recovery/status-file.ts";
+import { type RunRecord, readStatus, type SkipRecord, writeStatus } from "../recovery/status-file.ts";
 import { sweepPartials } from "../recovery/sweep.ts";
 import type { AgentConfig } from "./config.ts";
 import { AgentError, explain } from "./failure.ts";
@@ -25,13 +26,16 @@ export interface JobResult extends MadePoint {
 	readonly pruned: readonly string[];
 }
 
+const noRuns = { success: 0, failed: 0, skipped: 0 };
+
 /** What the lock says while the agent starts. */
 export const startOperation = "start of the backup agent";
 const startPatienceSeconds = 10;
 
 /**
  * Makes a recovery point, then applies the retention, then moves the link to the newest. What fails is in the
- * status file and thrown; retention then did not run.
+ * status file and thrown; retention then did not run. A run that the lock keeps out did not fail, and is
+ * remembered as skipped.
  *
  * @param options.lockWaitSeconds how long to wait for somebody else's lock. @default 0
  * @param options.prune whether retention runs after it. @default true
@@ -67,14 +71,21 @@ export async function runJob(
 		});
 		return { ...made, pruned };
 	} catch (cause) {
-		const failure = cause instanceof LockedError ? cause : explain(cause, config.backupDirectory);
+		const endedAt = new Date().toISOString();
+		if (cause instanceof LockedError) {
+			const skip = { kind, class: pointClass, at: endedAt, message: cause.message };
+			await rememberSkip(config, skip).catch(() => undefined);
+			throw cause;
+		}
+		const failure = explain(cause, config.backupDirectory);
 		await remember(config, {
 			kind,
 			class: pointClass,
 			startedAt: startedAt.toISOString(),
-			endedAt: new Date().toISOString(),
+			endedAt,
 			outcome: "failed",
 			message: failure.message,
+			interrupted: context.signal.aborted || undefined,
 		}).catch(() => undefined);
 		throw failure;
 	} finally {
@@ -102,7 +113,19 @@ export async function retentionPlan(config: AgentConfig, now = new Date()): Prom
 		{ days: config.retentionDays, minimumCopies: config.minimumCopies },
 		config.stack,
 		now,
+		await notOffsiteYet(config, points),
 	);
+}
+
+/** Good recovery points that have no good copy in the bucket, as far as is known; none where there is no bucket. */
+async function notOffsiteYet(
+	{ offsite, backupDirectory, stack }: AgentConfig,
+	points: readonly RecoveryPoint[],
+): Promise<ReadonlySet<string>> {
+	if (!offsite) return new Set();
+	const record = await readOffsite(backupDirectory, stack, destinationOf(offsite, stack));
+	const there = new Set(record?.copies.filter(isGoodCopy).map(({ file }) => file));
+	return new Set(points.filter((point) => isGood(point) && !there.has(point.file)).map(({ file }) => file));
 }
 
 export async function updateLink(config: AgentConfig): Promise<void> {
@@ -158,9 +181,23 @@ async function requireNoRestore({ backupDirectory, stack }: AgentConfig): Promis
 
 async function remember(config: AgentConfig, run: RunRecord): Promise<void> {
 	const before = await readStatus(config.backupDirectory, config.stack);
+	const runs = before?.runs ?? noRuns;
 	await writeStatus(config.backupDirectory, config.stack, {
+		...before,
 		since: before?.since ?? run.startedAt,
 		lastRun: run,
 		lastSuccess: run.outcome === "success" && run.kind === "full" ? run : before?.lastSuccess,
+		runs: { ...runs, [run.outcome]: runs[run.outcome] + 1 },
+	});
+}
+
+async function rememberSkip(config: AgentConfig, skip: SkipRecord): Promise<void> {
+	const before = await readStatus(config.backupDirectory, config.stack);
+	const runs = before?.runs ?? noRuns;
+	await writeStatus(config.backupDirectory, config.stack, {
+		...before,
+		since: before?.since ?? skip.at,
+		lastSkipped: skip,
+		runs: { ...runs, skipped: runs.skipped + 1 },
 	});
 }

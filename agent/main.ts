@@ -1,14 +1,15 @@
 /** The program in the backup container. Results go to stdout, progress as lines of JSON to stderr. */
 import { parseArgs } from "node:util";
-import { freshness, nextPlanned } from "../recovery/freshness.ts";
-import { lockFile, lockHolder } from "../recovery/lock.ts";
-import { isGood, listPoints, newestGoodFull, type RecoveryPoint } from "../recovery/points.ts";
-import { readStatus } from "../recovery/status-file.ts";
+import { listPoints, newestGoodFull, type RecoveryPoint } from "../recovery/points.ts";
 import type { VerifyResult } from "../recovery/verify.ts";
 import { verifyAndRecord } from "../recovery/verify-and-record.ts";
 import { type AgentConfig, readConfig } from "./config.ts";
+import { currentState, publicPoint } from "./current-state.ts";
+import { drill } from "./drill.ts";
 import { AgentError, exitCodes, explain } from "./failure.ts";
 import { prune, retentionPlan, runJob, updateLink } from "./job.ts";
+import type { Answer } from "./offsite/commands.ts";
+import { copyOffsite } from "./offsite/copy-offsite.ts";
 import { Progress, reportToStderr } from "./progress.ts";
 import type { RunContext } from "./recovery-point.ts";
 import { isUninterruptible, restoreCommand, restoreUsage } from "./restore/commands.ts";
@@ -17,13 +18,17 @@ import { runScheduler } from "./scheduler.ts";
 const usage = `agent run                                         the scheduler
 agent backup [--class daily|weekly|manual|safety] [--no-prune] [--with-stdin]
 agent backup-db [--class manual|safety] [--no-prune] [--with-stdin]
-agent list
-agent verify [FILE...] [--latest] [--all] [--identity FILE]
+agent list [--offsite]
+agent verify [FILE...] [--latest] [--all] [--identity FILE] [--offsite]
+agent push                                        uploads what is missing offsite
+agent fetch FILE|KEY|s3://BUCKET/KEY|--latest     downloads a copy into the backup directory
 agent prune [--dry-run]
+agent drill [FILE] [--identity FILE]              restores into a scratch database and directory, and compares
 agent status
 agent health                                      exit code 1 when the newest recovery point is too old
 ${restoreUsage}
-All but run and health take --json. --with-stdin: the run ends when its input ends.`;
+All but run and health take --json. --with-stdin: the run ends when its input ends. --credentials FILE: a key
+other than the settings', for fetch and whatever takes --offsite.`;
 
 const { values: options, positionals } = parseArgs({
 	allowPositionals: true,
@@ -41,6 +46,8 @@ const { values: options, positionals } = parseArgs({
 		redis: { type: "string", default: "keep" },
 		rebuild: { type: "boolean", default: false },
 		"keep-journal": { type: "boolean", default: false },
+		offsite: { type: "boolean", default: false },
+		credentials: { type: "string" },
 		help: { type: "boolean", default: false },
 	},
 });
@@ -54,12 +61,19 @@ const commands: Readonly<Record<string, Command>> = {
 	},
 	backup: (context) => makeNow(context, "full"),
 	"backup-db": (context) => makeNow(context, "database"),
-	list: async ({ config }) => {
+	list: async (context) => {
+		if (options.offsite) return await offsite(({ list }) => list(context, options));
+		const { config } = context;
 		const points = await listPoints(config.backupDirectory, config.timeZone);
 		print(points.map(publicPoint), () => points.map(pointLine).join("\n") || "There is no recovery point.");
 		return 0;
 	},
-	verify,
+	verify: (context, operands) =>
+		options.offsite
+			? offsite((commands) => commands.verify(context, operands, options))
+			: verify(context, operands),
+	push: (context) => offsite(({ pushNow }) => pushNow(context)),
+	fetch: (context, operands) => offsite(({ fetch }) => fetch(context, operands, options)),
 	prune: async (context) => {
 		const { plan, deleted } = options["dry-run"]
 			? { plan: await retentionPlan(context.config), deleted: [] }
@@ -74,10 +88,27 @@ const commands: Readonly<Record<string, Command>> = {
 		);
 		return 0;
 	},
+	drill: async (context, [file]) => {
+		const record = await drill(context, { file, identity: options.identity });
+		const { outcome, problems, seconds, tables, rows, files } = record;
+		print(record, () =>
+			[
+				`${record.file}: drill ${outcome} in ${seconds.toFixed(1)} s: ${tables} tables, ${rows} rows, ${Object.entries(
+					files,
+				)
+					.map(([set, count]) => `${count} files of ${set}`)
+					.join(", ")}`,
+				...problems,
+			].join("\n"),
+		);
+		return outcome === "passed" ? 0 : exitCodes.invalid;
+	},
 	status: async ({ config }) => {
-		const { state, fresh, reason } = await currentState(config);
-		print(state, () => reason ?? `The newest recovery point is ${state.newest?.file ?? "still to be made"}.`);
-		return fresh ? 0 : 1;
+		const state = await currentState(config);
+		const { newest, reason, points } = state;
+		const text = () => reason ?? `The newest recovery point is ${newest?.file ?? "still to be made"}.`;
+		print({ ...state, newest: newest && publicPoint(newest), points: points.length }, text);
+		return state.fresh ? 0 : 1;
 	},
 	restore: async (context, operands) => {
 		const result = await restoreCommand(context, operands, {
@@ -94,6 +125,15 @@ const commands: Readonly<Record<string, Command>> = {
 	},
 };
 
+/** A command that has to do with the bucket. */
+async function offsite(
+	run: (commands: typeof import("./offsite/commands.ts")) => Promise<Answer>,
+): Promise<number> {
+	const { value, text, exitCode = 0 } = await run(await import("./offsite/commands.ts"));
+	print(value, () => text);
+	return exitCode;
+}
+
 async function makeNow(context: RunContext, kind: "full" | "database"): Promise<number> {
 	const pointClass = options.class;
 	if (
@@ -107,11 +147,13 @@ async function makeNow(context: RunContext, kind: "full" | "database"): Promise<
 			exitCodes.usage,
 		);
 	}
-	const result = await runJob(context, kind, pointClass, { prune: !options["no-prune"] });
-	const { index, seconds, pruned } = result;
+	const { index, seconds, pruned } = await runJob(context, kind, pointClass, { prune: !options["no-prune"] });
 	const { archive: file, size, sha256, encrypted, verified, manifest } = index;
+	context.report({ event: "made", message: file });
+	const copied = await copyOffsite(context);
+	const { warnings } = manifest;
 	print(
-		{ file, size, sha256, encrypted, verified, seconds, pruned, warnings: manifest.warnings, manifest },
+		{ file, size, sha256, encrypted, verified, seconds, pruned, warnings, offsite: copied, manifest },
 		() => file,
 	);
 	return 0;
@@ -158,37 +200,6 @@ async function verify({ config, report, signal }: RunContext, operands: readonly
 				.join("\n"),
 	);
 	return results.every((result) => result.ok) ? 0 : exitCodes.invalid;
-}
-
-async function currentState(config: AgentConfig) {
-	const { backupDirectory, stack, schedules, timeZone } = config;
-	const now = new Date();
-	const points = await listPoints(backupDirectory, timeZone);
-	const remembered = await readStatus(backupDirectory, stack);
-	const since = remembered && new Date(remembered.since);
-	const { fresh, newest, ageHours, due, reason } = freshness(points, stack, config, since, now);
-	const next = (expression: string | null) =>
-		expression === null ? null : (nextPlanned(expression, timeZone, now)?.toISOString() ?? null);
-	const state = {
-		stack,
-		fresh,
-		reason,
-		newest: newest && publicPoint(newest),
-		ageHours,
-		due: due?.toISOString(),
-		next: { daily: next(schedules.daily), weekly: next(schedules.weekly) },
-		points: points.filter((point) => point.stack === stack).length,
-		goodFull: points.filter((point) => point.stack === stack && point.kind === "full" && isGood(point))
-			.length,
-		holder: lockHolder(lockFile(backupDirectory, stack)),
-		...remembered,
-	};
-	return { state, fresh, reason };
-}
-
-/** A recovery point without its index, which is long. */
-function publicPoint({ index: _, createdAt, ...point }: RecoveryPoint) {
-	return { ...point, createdAt: createdAt.toISOString() };
 }
 
 function pointLine(point: RecoveryPoint): string {

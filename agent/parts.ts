@@ -120,6 +120,6 @@ export async function writePart(
 	}
 }
 
-async function* oneChunk(bytes: Buffer): AsyncGenerator<Buffer> {
+export async function* oneChunk(bytes: Buffer): AsyncGenerator<Buffer> {
 	yield bytes;
 }

@@ -1,7 +1,8 @@
 /** Progress of a run: lines of JSON on stderr, for whoever shows it. */
 
 export interface ProgressEvent {
-	readonly event: "progress" | "step" | "warning" | "done" | "failed";
+	/** `made`: a recovery point is complete and stays, however the run goes on. */
+	readonly event: "progress" | "step" | "warning" | "made" | "done" | "failed";
 	/** What is going on, in a few words. */
 	readonly step?: string;
 	/** Bytes handled and expected; the expectation is an estimate until the end. */

@@ -170,7 +170,7 @@ async function explain(
 			{ fix: context.command(missing ? "up" : "logs backup --tail 50") },
 		);
 	}
-	if (await isReplaced(sidecar)) return replaced(context, sidecar);
+	if (await replacedSince(sidecar)) return replaced(context, sidecar);
 	const full = /\bthe disk with .* is (too )?full\b/.test(failure);
 	const fix = full
 		? `see what takes the space: df -h ${directory}, docker system df, ${context.command("backup prune --dry-run")}`
@@ -208,7 +208,7 @@ function missingDirectory(context: VerbContext, directory: string): StackError {
 }
 
 /** Whether the container still has the directory that was at this path when it started. */
-async function isReplaced({ container, directory }: Sidecar): Promise<boolean> {
+export async function replacedSince({ container, directory }: Sidecar): Promise<boolean> {
 	if (!existsSync(directory)) return true;
 	try {
 		const inside = await docker(["exec", container.id, "stat", "-c", "%i", mountPoint]);

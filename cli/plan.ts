@@ -45,7 +45,8 @@ export function objects(plan: Plan): Step[] {
 /** Kind and name of a step's object, as Docker or the operator calls it. */
 export function describe(step: Step, prefix: string): { kind: string; name: string } {
 	const last = step.type.split(":").at(-1) ?? step.type;
-	const kind = kinds[last] ?? last.replace(/^./, (letter) => letter.toLowerCase());
+	const isAtAws = step.type.startsWith("aws:");
+	const kind = isAtAws ? "aws" : (kinds[last] ?? last.replace(/^./, (letter) => letter.toLowerCase()));
 	const logical = step.name.replace(/^stack-/, "");
 	if (kind === "action") return { kind, name: actions[logical] ?? logical };
 	const short = logical.replace(/^(volumes|networks|images|secrets)-/, "").replace(/-container$/, "");
@@ -63,6 +64,12 @@ export function migrates(plan: Plan): boolean {
 		if (name === "stack-migrations-run") return true;
 		return name === "stack-backend-container" && differences.some(({ property }) => property === "image");
 	});
+}
+
+/** Whether a step makes what is missing, or starts what is stopped; anything else is a change. */
+export function bringsBack({ operation, differences }: Step): boolean {
+	if (operation === "create") return true;
+	return operation === "update" && differences.every(({ property }) => property === "mustRun");
 }
 
 /** What was done, in one word. */

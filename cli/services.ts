@@ -11,6 +11,8 @@ import { duration, type Output } from "./output.ts";
 const toleratedRestarts = 2;
 /** Lines of a container's log that an error shows. */
 const shownLines = 20;
+/** Seconds in which a service that was ill before may recover: what it lacked may only just have come back. */
+const recoverySeconds = 30;
 /** Milliseconds between two looks. */
 const pollInterval = 300;
 /** Milliseconds between two looks where the service's own test is run, and somebody is kept waiting. */
@@ -100,6 +102,15 @@ export interface HealthWait {
 	readonly probe?: boolean;
 }
 
+/** Where the proxy really listens; undefined where it does not. */
+export function addressOf(containers: readonly ServiceContainer[]): string | undefined {
+	const [port] =
+		containers.find(({ service, state }) => service === "proxy" && state === "running")?.ports ?? [];
+	return (
+		port && `http://${port.replace(/^(0\.0\.0\.0|::):/, "127.0.0.1:").replace(/^(.*:.*):(\d+)$/, "[$1]:$2")}`
+	);
+}
+
 /**
  * Waits until the services are healthy.
  *
@@ -112,6 +123,7 @@ export async function waitForHealth(
 ): Promise<ServiceContainer[]> {
 	const started = Date.now();
 	let waiting: string[] = [...services];
+	let illBefore: ReadonlySet<string> | undefined;
 	output.underWay(
 		() => `waiting for ${waiting.join(", ")} to be healthy  ${duration((Date.now() - started) / 1000)}`,
 	);
@@ -127,7 +139,12 @@ export async function waitForHealth(
 			}
 			if (unwell.length === 0) return containers;
 			waiting = unwell.map(({ service }) => service);
-			const lost = unwell.find(hasFailed) ?? (Date.now() - started > seconds * 1000 ? unwell[0] : undefined);
+			illBefore ??= new Set(unwell.filter(isIll).map(({ id }) => id));
+			const waited = Date.now() - started;
+			const mayRecover = ({ id }: ServiceContainer) => illBefore?.has(id) && waited < recoverySeconds * 1000;
+			const lost =
+				unwell.find((container) => hasEnded(container) || (isIll(container) && !mayRecover(container))) ??
+				(waited > seconds * 1000 ? unwell[0] : undefined);
 			if (lost) throw await unhealthy(stack, lost, (Date.now() - started) / 1000);
 			await sleep(probe ? probeInterval : pollInterval, undefined, { signal }).catch(() =>
 				signal.throwIfAborted(),
@@ -155,9 +172,12 @@ async function passesTest(
 	}
 }
 
-function hasFailed({ service, state, health, restarts }: ServiceContainer): boolean {
-	const ill = health === "unhealthy" && service !== "backup";
-	return state === "exited" || state === "dead" || restarts > toleratedRestarts || ill;
+function hasEnded({ state, restarts }: ServiceContainer): boolean {
+	return state === "exited" || state === "dead" || restarts > toleratedRestarts;
+}
+
+function isIll({ service, health }: ServiceContainer): boolean {
+	return health === "unhealthy" && service !== "backup";
 }
 
 async function unhealthy(stack: string, container: ServiceContainer, seconds: number): Promise<StackError> {
@@ -178,7 +198,7 @@ async function unhealthy(stack: string, container: ServiceContainer, seconds: nu
 }
 
 /** The end of what the container has written since its last start, both streams as they were written. */
-function lastLines({ id, startedAt }: ServiceContainer): Promise<string> {
+export function lastLines({ id, startedAt }: ServiceContainer): Promise<string> {
 	// A process may write before Docker has noted that it runs.
 	const since = new Date(startedAt.getTime() - 500).toISOString();
 	const script = 'exec docker logs --since "$1" --tail "$2" "$3" 2>&1';

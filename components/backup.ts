@@ -1,11 +1,13 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { imagesPath } from "../recovery/images-file.ts";
+import { type AlarmAddresses, alarmAddressPaths, alarmPolicy } from "./alarm-policy.ts";
 import { backupPolicy } from "./backup-policy.ts";
 import { volumeEntry } from "./catalogue.ts";
 import { databaseName, databaseUser, type StackIdentity } from "./identity.ts";
+import { offsiteCredentialsPath, offsitePolicy } from "./offsite-policy.ts";
 import { script } from "./script.ts";
-import { type Secrets, secretPaths } from "./secrets.ts";
+import { type Secrets, secretPaths, secretUpload } from "./secrets.ts";
 import { readOnlyVolume, ServiceContainer } from "./service-container.ts";
 import type { StackSettings } from "./settings.ts";
 
@@ -16,18 +18,24 @@ export interface BackupArgs {
 	/** `name@id` of the stack's images, for the manifests. */
 	readonly imageReferences: Readonly<Record<string, pulumi.Input<string>>>;
 	readonly dataNetwork: pulumi.Input<string>;
+	/** Network with a way out; absent where nothing is sent. */
+	readonly egressNetwork?: pulumi.Input<string>;
 	/** Real names of the volumes that are archived; they are mounted read-only. */
 	readonly mediaVolume: pulumi.Input<string>;
 	readonly staticVolume: pulumi.Input<string>;
 	/** Host directory of the recovery points: the only thing that can be written. */
 	readonly backupDirectory: string;
 	readonly secrets: Secrets;
+	/** Secrets. @default nobody is told of alarms */
+	readonly alarmAddresses?: AlarmAddresses;
+	/** Content of the offsite credentials file; absent where the agent has none. */
+	readonly offsiteCredentials?: pulumi.Input<string>;
 	readonly labels: Readonly<Record<string, string>>;
 }
 
 /**
- * The backup sidecar: its schedules, and the agent that every backup runs in. No Docker socket, no way out of
- * the network `data`. It begins as root to become the owner of the backup directory; of root's powers it keeps
+ * The backup sidecar: its schedules, and the agent that every backup runs in. No Docker socket, and no way out of
+ * the network `data` unless it has something to send or metrics to show. It begins as root to become the owner of the backup directory; of root's powers it keeps
  * the one to read files that only their owner may.
  */
 export class Backup extends pulumi.ComponentResource {
@@ -54,12 +62,19 @@ export class Backup extends pulumi.ComponentResource {
 				identity: args.identity,
 				service: "backup",
 				image: args.image,
-				networks: { data: args.dataNetwork },
+				networks: {
+					data: args.dataNetwork,
+					...(args.egressNetwork && { egress: args.egressNetwork }),
+				},
 				memoryMb: args.settings.backupMemoryMb,
 				labels: args.labels,
 				keepCapabilities: ["CAP_DAC_READ_SEARCH", "CAP_SETGID", "CAP_SETUID"],
 				environment: {
-					AGENT_CONFIG: JSON.stringify(backupPolicy(args.identity.stack, args.settings)),
+					AGENT_CONFIG: JSON.stringify({
+						...backupPolicy(args.identity.stack, args.settings),
+						...alarmPolicy(args.settings),
+						offsite: offsitePolicy(args.settings),
+					}),
 					DATABASE_HOST: "db",
 					DATABASE_NAME: databaseName,
 					DATABASE_USER: databaseUser,
@@ -67,7 +82,13 @@ export class Backup extends pulumi.ComponentResource {
 					REDIS_HOST: "redis",
 					REDIS_PASSWORD_FILE: secretPaths.redisPassword,
 				},
-				uploads: [args.secrets.upload("databasePassword"), args.secrets.upload("redisPassword")],
+				uploads: [
+					args.secrets.upload("databasePassword"),
+					args.secrets.upload("redisPassword"),
+					...(args.offsiteCredentials ? [secretUpload(offsiteCredentialsPath, args.offsiteCredentials)] : []),
+					...addressUploads(args.alarmAddresses ?? {}),
+				],
+				ports: metricsPorts(args.settings.metricsPort),
 				mounts: [
 					{ type: "bind", source: args.backupDirectory, target: "/backups" },
 					readOnlyVolume(args.mediaVolume, "/data/media"),
@@ -89,4 +110,17 @@ export class Backup extends pulumi.ComponentResource {
 		);
 		this.registerOutputs({});
 	}
+}
+
+function addressUploads(addresses: AlarmAddresses) {
+	return (Object.keys(alarmAddressPaths) as (keyof AlarmAddresses)[]).flatMap((target) => {
+		const address = addresses[target];
+		if (!address) return [];
+		return [secretUpload(alarmAddressPaths[target], pulumi.secret(address))];
+	});
+}
+
+/** On the host's loopback address only: what the metrics tell is nobody else's business. */
+function metricsPorts(port: number) {
+	return port > 0 ? [{ internal: port, external: port, ip: "127.0.0.1" }] : undefined;
 }

@@ -1,5 +1,6 @@
 /** Where a stack's files lie, relative to the directory of Pulumi.yaml. */
 import { existsSync } from "node:fs";
+import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { StackSettings } from "./settings.ts";
@@ -18,6 +19,8 @@ export interface StackDirectories {
 	readonly backendDockerfile: string;
 	readonly frontendContext: string;
 	readonly frontendDockerfile: string;
+	/** File in which the offsite credentials are looked up, on the machine that runs up. */
+	readonly offsiteCredentials: string;
 }
 
 /** Absolute directories of a stack. */
@@ -36,6 +39,7 @@ export function stackDirectories(project: string, stack: string, settings: Stack
 		backendDockerfile: source(settings.backendDockerfile),
 		frontendContext: source(settings.frontendContext),
 		frontendDockerfile: source(settings.frontendDockerfile),
+		offsiteCredentials: resolve(project, settings.offsiteCredentialsFile.replace(/^~(?=\/)/, homedir())),
 	};
 }
 

@@ -17,8 +17,8 @@ export const labelKeys = {
 	volume: "persistent-stack.volume",
 } as const;
 
-/** Networks: `edge` reaches the outside, `data` does not. */
-export type NetworkName = "edge" | "data";
+/** Networks: `edge` and `egress` reach the outside, `data` does not. */
+export type NetworkName = "edge" | "data" | "egress";
 
 /** Everything that names the objects of a stack. */
 export interface StackIdentity {

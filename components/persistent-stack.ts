@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import type { AlarmAddresses } from "./alarm-policy.ts";
 import { Backend } from "./backend.ts";
 import { Backup } from "./backup.ts";
 import type { BaseImages } from "./base-images.ts";
@@ -16,7 +17,8 @@ import { HostDirectories } from "./host-directories.ts";
 import type { StackIdentity } from "./identity.ts";
 import { Images } from "./images.ts";
 import { Migrations } from "./migrations.ts";
-import { Networks } from "./networks.ts";
+import { Networks, needsEgress } from "./networks.ts";
+import { Offsite, type OffsiteOutputs } from "./offsite.ts";
 import { ReverseProxy } from "./proxy.ts";
 import { Secrets } from "./secrets.ts";
 import { type StackSettings, splitAssignment } from "./settings.ts";
@@ -30,8 +32,12 @@ export interface PersistentStackArgs {
 	readonly engine: EngineName;
 	/** Platform of the images, such as linux/amd64. */
 	readonly platform: string;
+	/** Secrets. @default nobody is told of alarms */
+	readonly alarmAddresses?: AlarmAddresses;
 	/** Volumes that this stack already owns, by catalogue key. */
 	readonly existingVolumes?: Partial<Record<VolumeKey, string>>;
+	/** Content of the offsite credentials file, where the settings name one. */
+	readonly offsiteCredentials?: string | undefined;
 }
 
 /** The whole stack of one environment. */
@@ -40,6 +46,8 @@ export class PersistentStack extends pulumi.ComponentResource {
 	readonly url: string;
 	/** Real names of the volumes, by catalogue key. */
 	readonly volumes: Readonly<Record<VolumeKey, pulumi.Output<string>>>;
+	/** The offsite bucket and its policies; undefined where offsite is off. */
+	readonly offsite: OffsiteOutputs | undefined;
 
 	constructor(name: string, args: PersistentStackArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("persistent-stack:index:PersistentStack", name, {}, opts);
@@ -61,7 +69,11 @@ export class PersistentStack extends pulumi.ComponentResource {
 			{ identity, labels, removalPolicy: settings.removalPolicy, existing: args.existingVolumes },
 			child([record]),
 		);
-		const networks = new Networks(`${name}-networks`, { identity, labels }, child([record]));
+		const networks = new Networks(
+			`${name}-networks`,
+			{ identity, labels, egress: needsEgress(settings) },
+			child([record]),
+		);
 		const secrets = new Secrets(`${name}-secrets`, child());
 		const images = new Images(
 			`${name}-images`,
@@ -191,6 +203,13 @@ export class PersistentStack extends pulumi.ComponentResource {
 			},
 			child(),
 		);
+		const offsite = settings.offsite
+			? new Offsite(
+					`${name}-offsite`,
+					{ identity, settings, labels, givenCredentials: args.offsiteCredentials },
+					child([record]),
+				)
+			: undefined;
 		const backup = new Backup(
 			`${name}-backup`,
 			{
@@ -200,12 +219,15 @@ export class PersistentStack extends pulumi.ComponentResource {
 				image: images.ids.backup,
 				imageReferences: images.references,
 				dataNetwork: networks.names.data,
+				egressNetwork: networks.names.egress,
 				mediaVolume: volumes.names["backend-media"],
 				staticVolume: volumes.names["backend-static"],
 				backupDirectory: directories.backups,
 				secrets,
+				alarmAddresses: args.alarmAddresses,
+				offsiteCredentials: offsite?.credentials,
 			},
-			child([database, cache, host]),
+			child([database, cache, host, ...(offsite ? [offsite] : [])]),
 		);
 		const smokeCheck = new SmokeCheck(
 			`${name}-smoke`,
@@ -225,7 +247,12 @@ export class PersistentStack extends pulumi.ComponentResource {
 
 		this.url = applicationUrl(settings);
 		this.volumes = volumes.names;
-		this.registerOutputs({ url: this.url, volumes: this.volumes });
+		this.offsite = offsite?.outputs;
+		this.registerOutputs({
+			url: this.url,
+			volumes: this.volumes,
+			...(this.offsite && { offsite: this.offsite }),
+		});
 	}
 }
 

@@ -35,8 +35,13 @@ export class Secrets extends pulumi.ComponentResource {
 		this.registerOutputs({});
 	}
 
-	/** Upload of a secret into a container; readable for the container's own user, which is not root. */
+	/** Upload of a generated secret into a container. */
 	upload(secret: SecretName) {
-		return { file: secretPaths[secret], content: this.values[secret], permissions: "0444" };
+		return secretUpload(secretPaths[secret], this.values[secret]);
 	}
+}
+
+/** Upload of a secret file into a container; readable for the container's own user, which is not root. */
+export function secretUpload(file: string, content: pulumi.Input<string>) {
+	return { file, content, permissions: "0444" };
 }

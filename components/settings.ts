@@ -6,34 +6,14 @@
  * start fast.
  */
 import { z } from "zod";
+import { alarmContradictions, alarmDefinitions, isOpenSecret, secretSettings } from "./alarm-settings.ts";
+import { offsiteContradictions } from "./offsite-rules.ts";
+import { offsiteDefinitions } from "./offsite-settings.ts";
+import { days, define, path, type SettingDefinition, type ValuesOf } from "./setting-definition.ts";
 import { SettingsError, type SettingsProblem } from "./settings-error.ts";
 
 /** Name of the Pulumi project, and so the namespace of every setting. */
 export const projectName = "persistent-stack";
-
-interface SettingDefinition<T> {
-	/** Type in Pulumi's own words, for the typed block of Pulumi.yaml. */
-	readonly type: "string" | "integer" | "boolean" | "array";
-	/** One sentence: what it decides, with its unit. */
-	readonly description: string;
-	/** Value where the stack file is silent. The safe one: a forgotten line must not cost data. */
-	readonly default: T;
-	/** What a value must be. */
-	readonly schema: z.ZodType<T>;
-	/** What to write instead, for the error. */
-	readonly fix: string;
-}
-
-const define = <T>(definition: SettingDefinition<T>): SettingDefinition<T> => definition;
-
-const days = (description: string, byDefault: number) =>
-	define<number>({
-		type: "integer",
-		description,
-		default: byDefault,
-		schema: z.number().int().min(0).max(3650),
-		fix: "write a whole number of days from 0 to 3650",
-	});
 
 const memory = (service: string, byDefault: number) =>
 	define<number>({
@@ -63,15 +43,6 @@ const schedule = (description: string, byDefault: string) =>
 		fix: "write a cron expression such as 0 2 * * *, or leave it empty",
 	});
 
-const path = (description: string, byDefault: string) =>
-	define<string>({
-		type: "string",
-		description,
-		default: byDefault,
-		schema: z.string().refine((value) => !value.includes("\0") && value.trim() === value && value !== "/"),
-		fix: "write a path, absolute or relative to the directory of Pulumi.yaml, other than /",
-	});
-
 export const settingDefinitions = {
 	prefix: define<string>({
 		type: "string",
@@ -97,7 +68,8 @@ export const settingDefinitions = {
 	}),
 	adopt: define<string[]>({
 		type: "array",
-		description: "Names of existing volumes, not made by this stack, that it may take over with their data.",
+		description:
+			"Names of existing volumes, and of its own offsite buckets, not made by this stack, that it may take over with their data.",
 		default: [],
 		schema: z.array(z.string().regex(/^[a-zA-Z0-9][\w.-]+$/)),
 		fix: 'write a list of volume names, such as ["app-postgres-data"]',
@@ -224,10 +196,23 @@ export const settingDefinitions = {
 		schema: z.number().int().min(1).max(1000),
 		fix: "write a whole number from 1 to 1000",
 	}),
-	offsiteRetentionDays: days(
-		"Days for which recovery points are kept offsite; 0 where there is no offsite.",
-		0,
-	),
+	diskWarnPercent: define<number>({
+		type: "integer",
+		description:
+			"Used share of a disk, in percent, from which doctor and status warn, and an alarm is given.",
+		default: 85,
+		schema: z.number().int().min(1).max(100),
+		fix: "write a whole number of percent from 1 to 100",
+	}),
+	volumeWarnGb: define<number>({
+		type: "integer",
+		description: "Size of a volume, in GiB, from which doctor and status warn, and an alarm is given.",
+		default: 10,
+		schema: z.number().int().min(1).max(1_048_576),
+		fix: "write a whole number of GiB, 1 or more",
+	}),
+	...offsiteDefinitions,
+	...alarmDefinitions,
 };
 
 /** Name and value of a setting's `name=value`; the value may hold further equals signs. */
@@ -245,11 +230,8 @@ function isTimeZone(name: string): boolean {
 	}
 }
 
-type Definitions = typeof settingDefinitions;
-export type SettingKey = keyof Definitions;
-export type StackSettings = {
-	readonly [K in SettingKey]: Definitions[K] extends SettingDefinition<infer T> ? T : never;
-};
+export type SettingKey = keyof typeof settingDefinitions;
+export type StackSettings = ValuesOf<typeof settingDefinitions>;
 
 /**
  * Parses what the stack files say.
@@ -257,9 +239,14 @@ export type StackSettings = {
  * @param stack name of the stack.
  * @param raw values as Pulumi hands them to a program: strings, with anything structured as JSON; keys with
  *   the project's namespace. Keys of other namespaces (providers) are left alone.
- * @throws SettingsError naming every wrong key with its value and the fix, all at once.
+ * @param encrypted those keys whose values the stack file holds encrypted.
+ * @throws SettingsError naming every wrong key with its value, unless that is a secret, and the fix, all at once.
  */
-export function parseSettings(stack: string, raw: Readonly<Record<string, string>>): StackSettings {
+export function parseSettings(
+	stack: string,
+	raw: Readonly<Record<string, string>>,
+	encrypted: ReadonlySet<string> = new Set(),
+): StackSettings {
 	const problems: SettingsProblem[] = [];
 	const parsed: Record<string, unknown> = {};
 	const given = new Map(
@@ -278,12 +265,17 @@ export function parseSettings(stack: string, raw: Readonly<Record<string, string
 			continue;
 		}
 		const result = definition.schema.safeParse(readValue(definition.type, text));
-		if (result.success) parsed[key] = result.data;
-		else problems.push({ key, value: text, fix: definition.fix });
+		const secret = secretSettings.has(key);
+		const value = secret ? "(not shown)" : text;
+		if (!result.success) problems.push({ key, value, fix: definition.fix });
+		else if (secret && isOpenSecret(text) && !encrypted.has(`${projectName}:${key}`)) {
+			problems.push({ key, value, fix: secretFix(key) });
+		} else parsed[key] = result.data;
 	}
 	for (const [key, value] of given) problems.push({ key, value, fix: unknownKeyFix(key) });
 	const settings = parsed as StackSettings;
-	if (problems.length === 0) problems.push(...contradictions(settings));
+	if (problems.length === 0)
+		problems.push(...offsiteContradictions(settings), ...alarmContradictions(settings));
 	if (problems.length > 0) throw new SettingsError(stack, problems);
 	return { ...settings, prefix: settings.prefix || (stack === "dev" ? "app" : `app-${stack}`) };
 }
@@ -298,23 +290,14 @@ function readValue(type: SettingDefinition<unknown>["type"], text: string): unkn
 	}
 }
 
+function secretFix(key: string): string {
+	return `a secret does not belong into a file as plain text; run pulumi config set --secret ${projectName}:${key}, or write file:PATH of a file of mode 600 that holds it`;
+}
+
 function unknownKeyFix(key: string): string {
 	const known = Object.keys(settingDefinitions);
 	const near = known.find(
 		(name) => name.toLowerCase().replace(/[-_]/g, "") === key.toLowerCase().replace(/[-_]/g, ""),
 	);
 	return near ? `there is no such setting; write ${near}` : "there is no such setting; remove the line";
-}
-
-/** Rules that concern more than one setting. */
-function contradictions(settings: StackSettings): SettingsProblem[] {
-	const problems: SettingsProblem[] = [];
-	if (settings.offsiteRetentionDays > 0 && settings.offsiteRetentionDays < settings.retentionDays) {
-		problems.push({
-			key: "offsiteRetentionDays",
-			value: String(settings.offsiteRetentionDays),
-			fix: `offsite copies must live at least as long as local ones; write ${settings.retentionDays} or more, or 0 for none`,
-		});
-	}
-	return problems;
 }

@@ -154,6 +154,12 @@ export async function walkTar(
 	if (length < 1024) throw new DamagedError("it is not a tar archive: it is too short");
 }
 
+/** The same chunks for several readers in turn: one that stops early does not end the stream for the next. */
+export function keepOpen(content: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+	const iterator = content[Symbol.asyncIterator]();
+	return { [Symbol.asyncIterator]: () => ({ next: () => iterator.next() }) };
+}
+
 /** Passes a stream through a program. @throws DamagedError with what the program wrote to stderr. */
 export async function* throughChild(
 	source: AsyncIterable<Buffer>,

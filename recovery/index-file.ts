@@ -47,17 +47,24 @@ export async function readIndex(archive: string): Promise<IndexFile | undefined>
 		if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
 		throw error;
 	}
+	return parseIndex(text, basename(archive));
+}
+
+/** What the text of an index says of the archive of that name; undefined where it cannot be believed. */
+export function parseIndex(text: string, archive: string): IndexFile | undefined {
 	try {
 		const parsed = indexSchema.safeParse(JSON.parse(text));
-		return parsed.success && parsed.data.archive === basename(archive) ? parsed.data : undefined;
+		return parsed.success && parsed.data.archive === archive ? parsed.data : undefined;
 	} catch {
 		return undefined;
 	}
 }
 
+/** The text of an index, beside the archive or in a bucket. */
+export function indexText(index: IndexFile): string {
+	return `${JSON.stringify(indexSchema.parse(index), null, "\t")}\n`;
+}
+
 export async function writeIndex(directory: string, index: IndexFile): Promise<void> {
-	await writeDurably(
-		indexPath(join(directory, index.archive)),
-		`${JSON.stringify(indexSchema.parse(index), null, "\t")}\n`,
-	);
+	await writeDurably(indexPath(join(directory, index.archive)), indexText(index));
 }

@@ -14,7 +14,7 @@ export interface RetentionPolicy {
 }
 
 /** Why a recovery point stays. */
-export type KeepReason = "young" | "floor" | "foreign" | "future";
+export type KeepReason = "young" | "floor" | "foreign" | "future" | "waiting";
 
 export interface RetentionDecision {
 	readonly file: string;
@@ -40,6 +40,9 @@ export interface RetentionPlan {
 
 const day = 86_400_000;
 
+/** Days for which one that is not offsite yet stays longer: the time to mend what keeps it from there. */
+export const waitingDays = 14;
+
 /**
  * Decides.
  *
@@ -48,12 +51,16 @@ const day = 86_400_000;
  * - The newest `minimumCopies` good full recovery points stay, whatever the days say, 0 included.
  * - One dated in the future stays and does not count: a clock was wrong, then or now.
  * - What has no index of this stack is somebody else's and stays.
+ * - One that waits to be copied offsite stays `waitingDays` longer, and no more: the disk is not to fill up.
+ *
+ * @param waiting files that are not offsite yet, and are to be. @default none
  */
 export function planRetention(
 	points: readonly RecoveryPoint[],
 	policy: RetentionPolicy,
 	stack: string,
 	now: Date,
+	waiting: ReadonlySet<string> = new Set(),
 ): RetentionPlan {
 	const newest = newestGoodFull(points, stack, now);
 	const reference = new Date(
@@ -82,6 +89,7 @@ export function planRetention(
 		if (floor.has(point)) return keep("floor");
 		// Without one good full recovery point there is nothing that could replace what would be deleted.
 		if (!newest || !(ageDays > keptDays)) return keep("young");
+		if (waiting.has(point.file) && ageDays <= keptDays + waitingDays) return keep("waiting");
 		return { file: point.file, action: "delete", class: point.class, ageDays, keptDays, size: point.size };
 	});
 	const deleted = new Set(decisions.filter((one) => one.action === "delete").map((one) => one.file));

@@ -1,6 +1,7 @@
 /** Checks a recovery point: the stored bytes against its index, and every part against the manifest in it. */
 import { join } from "node:path";
 import {
+	keepOpen,
 	Meter,
 	openContent,
 	type ReadOptions,
@@ -258,10 +259,4 @@ function oldScriptProblems(name: PointName, seen: ReadonlyMap<string, SeenPart>)
 
 async function drain(content: AsyncIterable<Buffer>): Promise<void> {
 	for await (const _ of content);
-}
-
-/** The same chunks for several readers in turn: one that stops early does not end the stream for the next. */
-function keepOpen(content: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
-	const iterator = content[Symbol.asyncIterator]();
-	return { [Symbol.asyncIterator]: () => ({ next: () => iterator.next() }) };
 }

@@ -67,5 +67,6 @@ function why({ reason, ageDays, keptDays = 0 }: RetentionDecision): string {
 		floor: "one of the newest verified full backups, which always stay",
 		foreign: "not known to be of this stack, so never deleted",
 		future: "its date is to come; the clock may be wrong",
+		waiting: "not offsite yet",
 	}[reason];
 }

@@ -28,7 +28,7 @@ export async function verify(
 	const identity = options.identity === undefined ? undefined : identityFile(String(options.identity));
 	const checked: (Checked & { path: string })[] = [];
 	for (const [directory, files] of Map.groupBy(targets, (target) => target.directory)) {
-		const results = await check(
+		const results = await checkBackups(
 			context,
 			directory,
 			files.map(({ file }) => file),
@@ -109,7 +109,7 @@ function findTarget(context: VerbContext, name: string): BackupFile {
  * In the backup container where it runs, else here. A private key never gets into the backup container, which
  * must not be able to decrypt: with one it is here, or in a container of its own without a network.
  */
-async function check(
+export async function checkBackups(
 	context: VerbContext,
 	directory: string,
 	files: readonly string[],

@@ -1,6 +1,7 @@
 /** `stack preview`: what an up would do, and what becomes of each volume. */
 import { findDataLoss } from "../../engine/data-guard.ts";
 import type { Plan, Step } from "../../engine/engine.ts";
+import { isForPulumiAlone } from "../../engine/local/foreign-types.ts";
 import { changesAsJson, openStackEngine, run, summary } from "../apply.ts";
 import type { Invocation, VerbContext } from "../context.ts";
 import { isRemote, requireDocker } from "../docker.ts";
@@ -49,7 +50,12 @@ export async function preview(context: VerbContext, { options }: Invocation): Pr
 		if (migrates(plan)) {
 			output.progress("\nIt migrates the database: up takes a backup of a running one first.");
 		}
-		output.progress(`\nApply it: ${context.command("up")}`);
+		const needsPulumi = plan.some(({ type }) => isForPulumiAlone(type));
+		output.progress(
+			needsPulumi && engine.name === "local"
+				? `\nThe local engine cannot apply what is at AWS. With Pulumi: ${context.command("--engine pulumi up")}`
+				: `\nApply it: ${context.command("up")}`,
+		);
 	}
 	return options.expectNoChanges && changed.length > 0 ? exitCodes.failed : exitCodes.done;
 }

@@ -7,7 +7,7 @@ import { type ServiceContainer, stackContainers } from "../docker.ts";
 import { ensureHostDirectories } from "../host-directories.ts";
 import { withLock } from "../lock.ts";
 import { count } from "../output.ts";
-import { changes } from "../plan.ts";
+import { bringsBack, changes } from "../plan.ts";
 import { chosenServices, readTimeout, startContainers, stopContainers, waitForHealth } from "../services.ts";
 
 /** Seconds to wait for health: the longest that the program itself waits at creation. */
@@ -107,12 +107,6 @@ async function bringUp(
 			`  ${context.command("preview").padEnd(40)} shows what would change\n  ${context.command("up").padEnd(40)} applies it`,
 		);
 	}
-}
-
-/** Makes what is missing, or starts what is stopped; anything else is a change. */
-function bringsBack({ operation, differences }: Step): boolean {
-	if (operation === "create") return true;
-	return operation === "update" && differences.every(({ property }) => property === "mustRun");
 }
 
 /** What an up would change. Not knowing is no reason to fail a start. */

@@ -6,6 +6,7 @@ import { performance } from "node:perf_hooks";
 import type { Difference, EngineEvent, Operation, Step } from "../engine.ts";
 import { EngineError } from "../errors.ts";
 import { findDifferences, withUnknown } from "./differences.ts";
+import { applyWithPulumi, isForPulumiAlone } from "./foreign-types.ts";
 import type { Registration, RegistrationResult } from "./monitor.ts";
 import type { Provider, ProviderContext } from "./provider.ts";
 import { providers } from "./providers/index.ts";
@@ -148,9 +149,9 @@ export class Deployment {
 		const provider = this.#providers[type];
 		if (provider) return provider;
 		// Enough for a preview; whatever it is, Pulumi applies it.
-		if (this.#options.dryRun && type.startsWith("aws:")) return unknownType;
+		if (this.#options.dryRun && isForPulumiAlone(type)) return unknownType;
 		throw new EngineError(
-			`the local engine cannot apply ${name} of type ${type}; nothing of it was changed. Apply this stack with Pulumi: ./docker-dev.sh --engine pulumi up`,
+			`the local engine cannot apply ${name} of type ${type}; nothing of it was changed. ${applyWithPulumi(this.#options.stack)}`,
 		);
 	}
 

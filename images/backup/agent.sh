@@ -9,11 +9,14 @@ memory=64
 # Exchanging the content of a volume takes the names of all that is in one directory.
 [ "${1:-}" != restore ] || memory=512
 export NODE_OPTIONS="${NODE_OPTIONS:---max-old-space-size=$memory --max-semi-space-size=2}"
+powers=+dac_read_search
+# A drill starts a database server, which has a user of its own.
+[ "${1:-}" != drill ] || powers="$powers,+setuid,+setgid"
 directory="${AGENT_BACKUP_DIRECTORY:-/backups}"
 if [ "${1:-}" != restore ] && [ "$(id -u)" = 0 ] && owner=$(stat -c '%u' "$directory" 2>/dev/null) && [ "$owner" != 0 ]; then
 	group=$(stat -c '%g' "$directory")
 	exec setpriv --reuid="$owner" --regid="$group" --clear-groups \
-		--inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search \
+		--inh-caps="-all,$powers" --ambient-caps="-all,$powers" \
 		node /opt/agent/agent/main.ts "$@"
 fi
 exec node /opt/agent/agent/main.ts "$@"

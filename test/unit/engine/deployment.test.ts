@@ -1,6 +1,9 @@
 /** The local engine's decisions, with made-up objects: which step follows from what, and what a failure leaves. */
 import { existsSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { Deployment } from "../../../engine/local/deployment.ts";
+import { refuseForeignTypes } from "../../../engine/local/foreign-types.ts";
+import type { Registration } from "../../../engine/local/monitor.ts";
 import { type Properties, secret } from "../../../engine/local/values.ts";
 import { type Declared, urnOf, World } from "./world.ts";
 
@@ -87,6 +90,52 @@ describe("what is declared", () => {
 			/cannot apply a of type test:index:bucket.*--engine pulumi up/,
 		);
 		expect(world.log).toEqual([]);
+	});
+});
+
+describe("what is at AWS", () => {
+	const declaration = (type: string, name: string): Registration => ({
+		type,
+		name,
+		parent: "",
+		custom: true,
+		inputs: {},
+		dependencies: [],
+		propertyDependencies: {},
+		protect: true,
+		retainOnDelete: true,
+		deleteBeforeReplace: false,
+		ignoreChanges: [],
+		replaceOnChanges: [],
+		version: "7.48.0",
+	});
+	const run = async (dryRun: boolean) => {
+		const deployment = new Deployment(await world.openState(), {
+			...{ stack: "prod", dryRun, drift: new Map(), signal: undefined, providers: world.providers },
+			onEvent: () => {},
+			permit: () => {},
+		});
+		await deployment.register(declaration("pulumi:providers:aws", "aws"));
+		await deployment.register(declaration("aws:s3/bucket:Bucket", "shop"));
+		return deployment;
+	};
+
+	test("is shown in a plan", async () => {
+		const { plan } = await run(true);
+		expect(plan.map(({ operation, name }) => `${operation} ${name}`)).toEqual(["create aws", "create shop"]);
+	});
+
+	test("is refused with the whole plan, so that nothing of it is begun", async () => {
+		const { plan } = await run(true);
+		expect(() => refuseForeignTypes(plan, "prod")).toThrow(
+			"the local engine previews what is at AWS and cannot apply it: 2 objects of this plan, aws and so on. Nothing was changed. Apply this stack with Pulumi: ./docker-dev.sh -s prod --engine pulumi up.",
+		);
+		expect(() => refuseForeignTypes([], "prod")).not.toThrow();
+	});
+
+	test("is not applied, whoever asks", async () => {
+		await expect(run(false)).rejects.toThrow(/cannot apply aws of type pulumi:providers:aws/);
+		expect(await recorded()).toEqual([]);
 	});
 });
 

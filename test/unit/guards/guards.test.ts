@@ -5,17 +5,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import type { DockerHost, FoundContainer, FoundVolume } from "../../../components/docker-host.ts";
-import { engineInUse } from "../../../components/engine-in-use.ts";
+import { engineInUse, handoverFile, handoverVariable } from "../../../components/engine-in-use.ts";
 import {
 	GuardError,
 	guardContainers,
 	guardEngine,
 	guardLock,
 	guardNode,
+	guardPlaceholders,
 	guardPort,
 	guardRestore,
 	guardVolumes,
 } from "../../../components/guards.ts";
+import { adoptedVolumes } from "../../../components/offsite-policy.ts";
+import { parseSettings } from "../../../components/settings.ts";
 import { acquireLock, LockedError, lockFile } from "../../../recovery/lock.ts";
 import {
 	type RestoreJournal,
@@ -144,9 +147,22 @@ describe("the engine", () => {
 		expect(() => guardEngine("dev", record(applied), other)).toThrow(GuardError);
 		expect(() => guardEngine("dev", record(applied), other)).toThrow(
 			new RegExp(
-				`stack dev was last applied by the ${applied} engine.*nothing was changed.*--engine ${applied} up`,
+				`stack dev was last applied by the ${applied} engine.*nothing was changed.*--engine ${applied} up.*-s dev handover --to ${other}`,
 			),
 		);
+	});
+
+	test("neither goes on after a handover that was killed, but the handover's own preview", () => {
+		const directories = record("local");
+		writeFileSync(handoverFile(directories.state), "{}");
+		for (const engine of ["local", "pulumi"] as const) {
+			expect(() => guardEngine("dev", directories, engine)).toThrow(
+				/nothing was changed.*\.\/docker-dev\.sh -s dev handover$/,
+			);
+		}
+		process.env[handoverVariable] = "1";
+		expect(() => guardEngine("dev", directories, "pulumi")).not.toThrow();
+		delete process.env[handoverVariable];
 	});
 
 	test("is pulumi unless the local one has made itself known", () => {
@@ -328,5 +344,52 @@ describe("the port", () => {
 	test("of a Docker host elsewhere cannot be tried from here and is left to Docker", async () => {
 		process.env.DOCKER_HOST = "ssh://root@elsewhere";
 		await guard(taken);
+	});
+});
+
+describe("an offsite bucket", () => {
+	const settings = (changes: Readonly<Record<string, string>> = {}) =>
+		parseSettings(
+			"prod",
+			Object.fromEntries(
+				Object.entries({
+					offsite: "true",
+					offsiteBucket: "shop-backups",
+					offsiteRegion: "eu-central-1",
+					offsiteRetentionDays: "90",
+					...changes,
+				}).map(([key, value]) => [`persistent-stack:${key}`, value]),
+			),
+		);
+	const replica = { offsiteReplicaBucket: "shop-replica", offsiteReplicaRegion: "eu-west-1" };
+
+	test("of a name of one's own is made", () => {
+		expect(() => guardPlaceholders("prod", settings(replica))).not.toThrow();
+		expect(() => guardPlaceholders("prod", settings({ offsiteBucket: "shop-example-1" }))).not.toThrow();
+	});
+
+	test("is not made under the name of an example", () => {
+		expect(() => guardPlaceholders("prod", settings({ offsiteBucket: "example-shop" }))).toThrow(
+			new GuardError(
+				"offsiteBucket example-shop is a placeholder, good for previews only; nothing was changed. Names of buckets are taken worldwide: write one of your own in Pulumi.prod.yaml.",
+			),
+		);
+		expect(() =>
+			guardPlaceholders("prod", settings({ ...replica, offsiteReplicaBucket: "example-replica" })),
+		).toThrow(/^offsiteReplicaBucket example-replica/);
+	});
+
+	test("at another service is somebody else's to name, and one that is off is not made at all", () => {
+		const elsewhere = { offsiteEndpoint: "https://s3.example.com", offsiteCredentials: "profile" };
+		for (const changes of [elsewhere, { offsite: "false", offsiteRetentionDays: "0" }]) {
+			expect(() =>
+				guardPlaceholders("prod", settings({ offsiteBucket: "example-shop", ...changes })),
+			).not.toThrow();
+		}
+	});
+
+	test("that adopt names is not looked for among the volumes of the host", () => {
+		const adopt = '["shop-backups","shop_app-postgres-data","shop-replica"]';
+		expect(adoptedVolumes(settings({ ...replica, adopt }))).toEqual(["shop_app-postgres-data"]);
 	});
 });

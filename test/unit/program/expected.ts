@@ -6,6 +6,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "@jest/globals";
 import { programDirectory } from "../../../components/directories.ts";
+import {
+	credentialsUpload,
+	expectedOffsitePolicy,
+	offsiteComponents,
+	offsiteCounts,
+	offsiteInputs,
+} from "./expected-offsite.ts";
 import { secretMark } from "./record.ts";
 
 export interface Kind {
@@ -19,6 +26,8 @@ export interface Kind {
 	readonly backups: string;
 	/** Directory of the backend's log files. */
 	readonly logs: string;
+	/** Whether there is an offsite bucket, as expected-offsite.ts has it. */
+	readonly offsite: boolean;
 }
 
 export const kinds: readonly Kind[] = [
@@ -30,6 +39,7 @@ export const kinds: readonly Kind[] = [
 		retentionDays: 7,
 		backups: "/srv/shop/backups",
 		logs: "/srv/shop/backend/logs",
+		offsite: false,
 	},
 	{
 		stack: "staging",
@@ -39,6 +49,7 @@ export const kinds: readonly Kind[] = [
 		retentionDays: 14,
 		backups: "/srv/shop/backups/staging",
 		logs: "/srv/shop/backend/logs-staging",
+		offsite: false,
 	},
 	{
 		stack: "prod",
@@ -48,11 +59,18 @@ export const kinds: readonly Kind[] = [
 		retentionDays: 30,
 		backups: "/srv/shop/backups/prod",
 		logs: "/srv/shop/backend/logs-prod",
+		offsite: true,
 	},
 ];
 
 /** Type and logical name of every component with its parent. */
-export const expectedComponents: readonly (readonly [type: string, name: string, parent: string])[] = [
+export function expectedComponents({
+	offsite,
+}: Kind): (readonly [type: string, name: string, parent: string])[] {
+	return offsite ? [...components, ...offsiteComponents] : [...components];
+}
+
+const components: readonly (readonly [type: string, name: string, parent: string])[] = [
 	["persistent-stack:index:PersistentStack", "stack", ""],
 	["persistent-stack:host:EngineRecord", "stack-engine-record", "stack"],
 	["persistent-stack:docker:DataVolumes", "stack-volumes", "stack"],
@@ -78,7 +96,11 @@ export const expectedComponents: readonly (readonly [type: string, name: string,
 ];
 
 /** How many objects of each type an engine makes, and no other types. */
-export const expectedCounts: Readonly<Record<string, number>> = {
+export function expectedCounts({ offsite }: Kind): Record<string, number> {
+	return offsite ? { ...counts, ...offsiteCounts, "docker:index/network:Network": 3 } : { ...counts };
+}
+
+const counts: Readonly<Record<string, number>> = {
 	"docker:index/volume:Volume": 6,
 	"docker:index/network:Network": 2,
 	"docker:index/container:Container": 6,
@@ -106,6 +128,7 @@ export function expectedInputs(kind: Kind): Readonly<Record<string, Inputs>> {
 		"stack-frontend-container": { ...hardened(kind, "frontend", 1024, 10), ...frontend(kind) },
 		"stack-proxy-container": { ...hardened(kind, "proxy", 128, 30), ...proxy(kind) },
 		"stack-backup-container": { ...hardened(kind, "backup", 256, 30), ...backup(kind) },
+		...(kind.offsite && offsiteInputs),
 	};
 }
 
@@ -128,11 +151,14 @@ function volumes({ stack, prefix }: Kind): Record<string, Inputs> {
 	};
 }
 
-function networks({ stack, prefix }: Kind): Record<string, Inputs> {
+function networks({ stack, prefix, offsite }: Kind): Record<string, Inputs> {
 	const labels = [{ label: "persistent-stack.owner", value: `persistent-stack/${stack}` }];
 	return {
 		"stack-networks-edge": { name: `${prefix}-edge`, driver: "bridge", internal: false, labels },
 		"stack-networks-data": { name: `${prefix}-data`, driver: "bridge", internal: true, labels },
+		...(offsite && {
+			"stack-networks-egress": { name: `${prefix}-egress`, driver: "bridge", internal: false, labels },
+		}),
 	};
 }
 
@@ -355,7 +381,7 @@ function cache({ prefix }: Kind): Inputs {
 	};
 }
 
-function backup({ stack, prefix, backups, retentionDays }: Kind): Inputs {
+function backup({ stack, prefix, backups, retentionDays, offsite }: Kind): Inputs {
 	const policy = {
 		stack,
 		timeZone: "UTC",
@@ -364,6 +390,9 @@ function backup({ stack, prefix, backups, retentionDays }: Kind): Inputs {
 		minimumCopies: 3,
 		compression: "gzip",
 		recipients: [],
+		alarms: { onSuccess: true, diskPercent: 85, volumeGb: 10 },
+		metricsPort: 0,
+		...(offsite && { offsite: expectedOffsitePolicy }),
 	};
 	return {
 		image: "sha256:built-stack-images-backup",
@@ -377,7 +406,10 @@ function backup({ stack, prefix, backups, retentionDays }: Kind): Inputs {
 			"REDIS_HOST=redis",
 			"REDIS_PASSWORD_FILE=/run/secrets/redis_password",
 		],
-		networksAdvanced: [on(`${prefix}-data`, "backup")],
+		networksAdvanced: [
+			on(`${prefix}-data`, "backup"),
+			...(offsite ? [on(`${prefix}-egress`, "backup")] : []),
+		],
 		mounts: [
 			{ type: "bind", source: backups, target: "/backups" },
 			{ type: "volume", source: `${prefix}-backend-media`, target: "/data/media", readOnly: true },
@@ -387,6 +419,7 @@ function backup({ stack, prefix, backups, retentionDays }: Kind): Inputs {
 		uploads: [
 			secretFile("database_password", "database-password"),
 			secretFile("redis_password", "redis-password"),
+			...(offsite ? [credentialsUpload] : []),
 		],
 		readOnly: false,
 		healthcheck: {

@@ -19,6 +19,10 @@ export interface RecordedOptions {
 	readonly protect: boolean;
 	readonly retainOnDelete: boolean;
 	readonly deleteBeforeReplace: boolean;
+	/** Id of the existing object that it takes over; empty: it is made. */
+	readonly importId: string;
+	/** Logical name of the provider it is given; empty: the default one. */
+	readonly provider: string;
 	/** Logical names of what it explicitly or implicitly depends on. */
 	readonly dependencies: readonly string[];
 }
@@ -50,9 +54,11 @@ export interface RecordedStack {
 export interface StackUnderTest {
 	readonly stack: string;
 	/** Settings as a stack file has them, on top of the committed file of `stack`, where there is one. */
-	readonly settings?: Readonly<Record<string, string | number | string[]>>;
+	readonly settings?: Readonly<Record<string, string | number | boolean | string[]>>;
 	readonly baseImages?: BaseImages;
 	readonly existingVolumes?: Partial<Record<VolumeKey, string>>;
+	/** Content of the sidecar's credentials file, where the settings name one. */
+	readonly offsiteCredentials?: string;
 }
 
 /** A project that is not on this machine: nothing that the component declares may depend on what is. */
@@ -135,6 +141,7 @@ export async function recordStack(test: StackUnderTest): Promise<RecordedStack> 
 		engine: "local",
 		platform: "linux/arm64",
 		existingVolumes: test.existingVolumes,
+		offsiteCredentials: test.offsiteCredentials,
 	});
 	await pulumi.runtime.disconnect();
 	return {
@@ -172,6 +179,15 @@ function madeOutputs(
 			return { imageId: `sha256:pulled-${inputs.name}` };
 		case "docker:index/image:Image":
 			return { repoDigest: `sha256:built-${name}` };
+		case "aws:s3/bucket:Bucket":
+			return { arn: `arn:aws:s3:::${inputs.bucket}` };
+		case "aws:kms/key:Key":
+			return { arn: `arn:aws:kms:of:${name}`, keyId: `id-of-${name}` };
+		case "aws:iam/policy:Policy":
+		case "aws:iam/role:Role":
+			return { arn: `arn:aws:iam::of:${inputs.name}` };
+		case "aws:iam/accessKey:AccessKey":
+			return { secret: secret(`${secretMark}-${name}`) };
 		default:
 			return {};
 	}
@@ -194,6 +210,8 @@ function readRequest(urn: string, request: RegisterResourceRequest): Recorded {
 			protect: request.getProtect() ?? false,
 			retainOnDelete: request.getRetainondelete() ?? false,
 			deleteBeforeReplace: request.getDeletebeforereplace(),
+			importId: request.getImportid(),
+			provider: logicalName(request.getProvider()),
 			dependencies: request.getDependenciesList().map(logicalName),
 		},
 	};

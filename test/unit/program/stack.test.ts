@@ -13,13 +13,15 @@ describe.each(kinds)("the $stack stack", (kind) => {
 	test("consists of exactly these objects, and of no other type", () => {
 		const counts: Record<string, number> = {};
 		for (const { type, custom } of stack.resources) if (custom) counts[type] = (counts[type] ?? 0) + 1;
-		expect(counts).toEqual(expectedCounts);
+		expect(counts).toEqual(expectedCounts(kind));
 	});
 
 	test("is grouped in exactly these components, by type token, name and parent", () => {
 		const components = stack.resources.filter(({ custom }) => !custom);
 		expect(components.map(({ type, name, parent }) => [type, name, parent]).sort()).toEqual(
-			expectedComponents.map((row) => [...row]).sort(),
+			expectedComponents(kind)
+				.map((row) => [...row])
+				.sort(),
 		);
 	});
 
@@ -103,8 +105,9 @@ describe.each(kinds)("the $stack stack", (kind) => {
 
 	test("marks every secret value as secret wherever it goes", () => {
 		const occurrences = stack.resources.map(({ wire }) => countMarks(wire));
-		// Three uploads to the backend, one to the database, two each to cache and backup, three to the migrations.
-		expect(sum(occurrences.map(({ sealed }) => sealed))).toBe(11);
+		// Three uploads to the backend, one to the database, two each to cache and backup, three to the migrations,
+		// and one more to the backup where it has a key for a bucket.
+		expect(sum(occurrences.map(({ sealed }) => sealed))).toBe(kind.offsite ? 12 : 11);
 		expect(sum(occurrences.map(({ open }) => open))).toBe(0);
 	});
 
@@ -129,6 +132,13 @@ describe.each(kinds)("the $stack stack", (kind) => {
 			expect(networks.map((network) => network.name)).toEqual([`${kind.prefix}-data`]);
 		}
 		expect(stack.named("stack-networks-data").inputs.internal).toBe(true);
+	});
+
+	test("gives a way out to the sidecar alone, and only where it has something to send", () => {
+		const sending = stack
+			.ofType("docker:index/container:Container")
+			.filter(({ inputs }) => JSON.stringify(inputs.networksAdvanced).includes("-egress"));
+		expect(sending.map(({ name }) => name)).toEqual(kind.offsite ? ["stack-backup-container"] : []);
 	});
 });
 
