@@ -30,6 +30,11 @@ export interface Probe {
 	readonly look: (facts: Facts) => Promise<readonly Finding[]>;
 }
 
+/** What a guard of the program says, without what it has stopped: here nothing was under way. */
+export function guardMessage(error: unknown): string {
+	return (error as Error).message.replace(/[,;] (so )?nothing was changed/, "");
+}
+
 export interface Line extends Finding {
 	readonly topic: string;
 }

@@ -1,5 +1,6 @@
 /** `stack clean-all`: everything of the stack on this host, after its phrase and a safety backup. Not the backups. */
 import { appliedBy } from "../../components/engine-in-use.ts";
+import type { Engine, Plan } from "../../engine/engine.ts";
 import { openStackEngine } from "../apply.ts";
 import { type Backups, lookAtBackups } from "../backup-status.ts";
 import { confirm, deletionPhrase, requireAnswer } from "../confirm.ts";
@@ -14,6 +15,7 @@ import { ageOf, verifiedWord } from "../recovery-points.ts";
 import {
 	findRemoval,
 	isNothing,
+	type Removal,
 	type RemovalRequest,
 	removalAsJson,
 	removalTable,
@@ -25,8 +27,20 @@ import { findStackVolumes, measureVolumes } from "../volumes.ts";
 
 const everything: RemovalRequest = { containers: "all", networks: true, volumes: () => true, logs: true };
 
+/** What there is to delete, and what could bring it back. */
+interface Survey {
+	readonly removal: Removal;
+	/** KiB of each volume by its name. */
+	readonly sizes: ReadonlyMap<string, number>;
+	/** None where no engine has anything of the stack: its destroy may have kept the volumes. */
+	readonly engine: Engine | undefined;
+	readonly plan: Plan;
+	readonly backups: Backups;
+	readonly safety: { readonly wanted: boolean; readonly databaseRuns: boolean };
+}
+
 export async function cleanAll(context: VerbContext, { options }: Invocation): Promise<void> {
-	const { output, stack, signal } = context;
+	const { output, stack } = context;
 	const dryRun = Boolean(options.dryRun);
 	const confirmation = {
 		action: `deleting everything of stack ${stack}${options.yes ? ", for which --yes is not enough," : ""}`,
@@ -36,34 +50,18 @@ export async function cleanAll(context: VerbContext, { options }: Invocation): P
 	};
 	refuseProtected(context);
 	if (!dryRun) requireAnswer(context, confirmation);
-	await requireDocker(signal);
-	const removal = await findRemoval(context, everything);
-	// A stack whose destroy kept its volumes has no engine any more.
-	const engine = appliedBy(context.load().directories.state) && (await openStackEngine(context));
-	const plan = engine ? await rehearseDestroy(context, engine, await findStackVolumes(context)) : [];
-	const backups = await lookAtBackups(context);
+	const found = await survey(context, options.safetyBackup !== false);
+	const { removal, sizes, plan, backups } = found;
+	const told = { dryRun, ...removalAsJson(removal, sizes), backups: backups.directory };
 	if (isNothing(removal) && changes(plan).length === 0) {
-		output.data(stack, { dryRun, ...removalAsJson(removal, new Map()), backups: backups.directory });
-		output.result(
-			`Nothing to remove: stack ${stack} has nothing on this host.\n${keptBackups(context, backups)}`,
-		);
+		output.data(stack, told);
+		output.result(`Nothing to remove: stack ${stack} has nothing on this host.`);
+		output.result(keptBackups(context, backups));
 		return;
 	}
-	const sizes = await measureVolumes(context, removal.volumes);
-	const running = await isDatabaseRunning(context);
-	const backupFirst = running && options.safetyBackup !== false;
-	const told = { dryRun, ...removalAsJson(removal, sizes), backups: backups.directory };
-	const text = [
-		banner(`This deletes ALL DATA of stack ${stack}: database, uploads, cache, logs`, output),
-		removalTable(context, removal, sizes, output),
-		[
-			newestBackup(backups, output),
-			safetyText(context, { running, wanted: options.safetyBackup !== false }, output),
-			keptBackups(context, backups),
-		].join("\n"),
-	].join("\n\n");
+	const text = warningText(context, found);
 	if (dryRun) {
-		output.data(stack, { ...told, safetyBackupFirst: backupFirst });
+		output.data(stack, { ...told, safetyBackupFirst: isBackedUp(found) });
 		output.result(text);
 		return;
 	}
@@ -72,29 +70,60 @@ export async function cleanAll(context: VerbContext, { options }: Invocation): P
 	else output.notice(`${text}\n`);
 	// Asked outside the lock: a question that nobody answers must not keep the nightly backup waiting.
 	await confirm(context, confirmation);
-	const made = await withLock(context, "clean-all", async () => {
-		const kept = backupFirst ? await backUp(context) : undefined;
-		try {
-			if (engine) await destroyAsShown(context, engine, plan);
-			await remove(context, await findRemoval(context, everything));
-		} catch (error) {
-			output.notice(
-				`What was removed is gone; the same command goes on from there.${kept ? ` The safety backup is ${kept.path}` : ""}`,
-			);
-			throw error;
-		}
-		return kept;
-	});
+	const made = await withLock(context, "clean-all", () => deleteEverything(context, found));
 	const newest = made?.file ?? backups.state?.newest?.file;
 	const restore = newest === undefined ? undefined : context.command(`restore ${newest}`);
 	output.data(stack, { ...told, safetyBackup: made ?? null, restore: restore ?? null });
 	output.result(`Everything of stack ${stack} on this host is deleted.`);
 	output.result(keptBackups(context, backups));
-	output.result(
-		restore
-			? `Bring the data back:  ${restore}\nBegin anew, empty:    ${context.command("up")}`
-			: `Begin anew, empty: ${context.command("up")}`,
-	);
+	if (restore) output.result(`Bring the data back:  ${restore}`);
+	output.result(`Begin anew, empty:    ${context.command("up")}`);
+}
+
+async function survey(context: VerbContext, wanted: boolean): Promise<Survey> {
+	await requireDocker(context.signal);
+	const removal = await findRemoval(context, everything);
+	const engine = appliedBy(context.load().directories.state) ? await openStackEngine(context) : undefined;
+	const plan = engine ? await rehearseDestroy(context, engine, await findStackVolumes(context)) : [];
+	const [backups, sizes, databaseRuns] = await Promise.all([
+		lookAtBackups(context),
+		measureVolumes(context, removal.volumes),
+		isDatabaseRunning(context),
+	]);
+	return { removal, sizes, engine, plan, backups, safety: { wanted, databaseRuns } };
+}
+
+function isBackedUp({ safety }: Survey): boolean {
+	return safety.wanted && safety.databaseRuns;
+}
+
+function warningText(context: VerbContext, found: Survey): string {
+	const { output, stack } = context;
+	return [
+		banner(`This deletes ALL DATA of stack ${stack}: database, uploads, cache, logs`, output),
+		removalTable(context, found.removal, found.sizes, output),
+		[
+			newestBackup(found.backups, output),
+			safetyText(context, found, output),
+			keptBackups(context, found.backups),
+		].join("\n"),
+	].join("\n\n");
+}
+
+/** @returns the safety backup, where one was made. */
+async function deleteEverything(context: VerbContext, found: Survey): Promise<MadeBackup | undefined> {
+	// A stranger may have come since: better refused now than half way.
+	await findRemoval(context, everything);
+	const made = isBackedUp(found) ? await backUp(context) : undefined;
+	try {
+		if (found.engine) await destroyAsShown(context, found.engine, found.plan);
+		await remove(context, await findRemoval(context, everything));
+	} catch (error) {
+		const kept = made ? ` The safety backup is ${made.path}` : "";
+		context.output.notice(`Not everything is deleted; the same command goes on from there.${kept}`);
+		throw error;
+	}
+	return made;
 }
 
 /**
@@ -162,13 +191,9 @@ function newestBackup({ state, unknown }: Backups, output: Output): string {
 	return output.style(["red", "bold"], `There is NO verified full backup of this stack${why}`);
 }
 
-function safetyText(
-	{ command }: VerbContext,
-	{ running, wanted }: { running: boolean; wanted: boolean },
-	output: Output,
-): string {
-	if (running && wanted) return "A safety backup is made first; if that fails, nothing is deleted.";
-	const why = wanted
+function safetyText({ command }: VerbContext, found: Survey, output: Output): string {
+	if (isBackedUp(found)) return "A safety backup is made first; if that fails, nothing is deleted.";
+	const why = found.safety.wanted
 		? `the database does not run. To have one: ${command("start")}, then the same command again`
 		: "--no-safety-backup was given";
 	return output.style(["red", "bold"], `NO safety backup is made: ${why}`);

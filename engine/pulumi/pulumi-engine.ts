@@ -61,11 +61,13 @@ export class PulumiEngine implements Engine {
 
 	async destroy(options: UpOptions = {}): Promise<Plan> {
 		const stack = await this.#selectStack();
+		// What was removed by hand, or by clean, is no longer there to be deleted.
+		const refresh = true;
 		const planned = new Run({ signal: options.signal });
-		await planned.finish(stack.previewDestroy(planned.handlers));
+		await planned.finish(stack.previewDestroy({ refresh, ...planned.handlers }));
 		await options.approve?.(planned.plan);
 		const run = new Run(options);
-		await run.finish(stack.destroy(run.handlers));
+		await run.finish(stack.destroy({ refresh, ...run.handlers }));
 		return run.plan;
 	}
 

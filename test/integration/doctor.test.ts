@@ -168,7 +168,13 @@ test("case: a restored database that the application has not seen yet", async ()
 		fix: expect.stringContaining(" restart"),
 	});
 	await stack.run(["restart", "backend"]);
-	expectMended(await examine(), "restore-not-visible");
+	stack.sql("update pg_database set datcollversion = '1.0' where datname = 'backend_db'");
+	const sorted = await examine();
+	expectMended(sorted, "restore-not-visible");
+	expect(about(sorted, "restored data")).toMatchObject([
+		{ verdict: "warn", message: expect.stringContaining("another C library") },
+	]);
+	stack.sql("alter database backend_db refresh collation version");
 });
 
 test("case: a disk and a volume beyond their limits, which status tells too", async () => {

@@ -39,7 +39,8 @@ export async function lookAtDrift({ context, appliedBy }: Facts): Promise<Findin
 	const plan = await engine.preview({ signal, refresh: true });
 	const lost = findDataLoss(plan);
 	const steps = changes(plan);
-	const back = steps.filter(bringsBack);
+	// What only the program itself makes is not missed by hand.
+	const back = steps.filter((step) => bringsBack(step) && step.type.startsWith("docker:"));
 	const pending = steps.filter((step) => !back.includes(step));
 	const findings: Finding[] = [];
 	if (lost.length > 0) {

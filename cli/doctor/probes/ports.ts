@@ -3,7 +3,7 @@ import { readDockerHost } from "../../../components/docker-host.ts";
 import { guardPort } from "../../../components/guards.ts";
 import { addressOf } from "../../services.ts";
 import type { Facts } from "../facts.ts";
-import type { Finding } from "../probe.ts";
+import { type Finding, guardMessage } from "../probe.ts";
 
 /** Milliseconds in which the application has to answer. */
 const patience = 5000;
@@ -17,7 +17,7 @@ export async function lookAtPorts(facts: Facts): Promise<Finding[]> {
 		try {
 			await guardPort(identity, settings, await readDockerHost());
 		} catch (error) {
-			return [{ verdict: "fail", message: (error as Error).message, fix: `ss -ltnp 'sport = :${port}'` }];
+			return [{ verdict: "fail", message: guardMessage(error), fix: `ss -ltnp 'sport = :${port}'` }];
 		}
 		return [{ verdict: "ok", message: `${bindAddress}:${port} is free` }];
 	}

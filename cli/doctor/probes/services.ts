@@ -58,6 +58,13 @@ function isIll({ state }: ServiceContainer): boolean {
 }
 
 function illness({ context }: Facts, service: ServiceName, container: ServiceContainer | undefined): Finding {
+	if (container && container.restarts > 0) {
+		return {
+			verdict: "fail",
+			message: `${service} ended by itself and was started again, ${count(container.restarts, "time")}; now it is ${stateOf(container)}`,
+			fix: context.command(`logs ${service} --tail 50`),
+		};
+	}
 	const isStarting = container?.state === "running" && container.health === "starting";
 	return {
 		verdict: isStarting ? "warn" : "fail",
@@ -72,7 +79,9 @@ async function databaseTrouble(facts: Facts, container: ServiceContainer | undef
 	const failed =
 		container && (isIll(container) || (container.state === "exited" && container.exitCode !== 0));
 	if (failed) {
-		const said = (await lastLines(container)).split("\n").map((line) => line.trim());
+		// One that has just been started again has said it in the life before.
+		const startedAt = container.restarts > 0 ? new Date(1000) : container.startedAt;
+		const said = (await lastLines({ ...container, startedAt })).split("\n").map((line) => line.trim());
 		const cause = said.find((line) => damage.test(line));
 		if (cause) return recognised(context, "database-damaged", cause.replace(/\s+/g, " "));
 		if (isIll(container)) return illness(facts, "db", container);

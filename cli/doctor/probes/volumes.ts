@@ -8,7 +8,7 @@ import { age, count } from "../../output.ts";
 import type { StackVolume } from "../../volumes.ts";
 import { recognised } from "../cases.ts";
 import type { Facts } from "../facts.ts";
-import type { Finding } from "../probe.ts";
+import { type Finding, guardMessage } from "../probe.ts";
 
 export async function lookAtVolumes(facts: Facts): Promise<Finding[]> {
 	const volumes = await facts.volumes();
@@ -50,7 +50,7 @@ async function strangers({ context }: Facts, volumes: readonly StackVolume[]): P
 		try {
 			guard();
 		} catch (error) {
-			findings.push({ verdict: "fail", message: (error as Error).message });
+			findings.push({ verdict: "fail", message: guardMessage(error) });
 		}
 	}
 	return findings;
