@@ -44,7 +44,9 @@ test("the sidecar alone gets a way out, and a port of the loopback address", asy
 	const networks = stack.named(container).inputs.networksAdvanced as { name: string }[];
 	expect(networks.map(({ name }) => name)).toEqual(["app-staging-data", "app-staging-egress"]);
 	expect(stack.named("stack-networks-egress").inputs).toMatchObject({ internal: false });
-	expect(stack.named(container).inputs.ports).toEqual([{ internal: 9187, external: 9187, ip: "127.0.0.1" }]);
+	expect(stack.named(container).inputs.ports).toEqual([
+		{ internal: 9187, external: 9187, ip: "127.0.0.1", protocol: "tcp" },
+	]);
 	const others = stack
 		.ofType("docker:index/container:Container")
 		.filter(({ name }) => name !== container)
