@@ -48,6 +48,8 @@ const offsiteSchema = z.strictObject({
 	kmsKeyId: z.string().min(1).optional(),
 	/** How the bucket locks a new copy; it does so by itself. */
 	objectLock: z.strictObject({ mode: z.enum(["governance", "compliance"]), days }).optional(),
+	/** Size of the parts that a large file is sent in; larger where it would be more than 10,000 of them. */
+	partMebibytes: z.number().int().min(5).max(128).default(16),
 	/** How often a request is tried before the upload fails. */
 	attempts: z.number().int().min(1).default(8),
 	/** Seconds before the second try; each later one waits twice as long, up to 20 s. */

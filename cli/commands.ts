@@ -120,6 +120,18 @@ export const commands: readonly CommandSpec[] = [
 		load: async () => (await import("./verbs/destroy.ts")).destroy,
 	},
 	{
+		name: "handover",
+		group: "Stack",
+		summary: "hand the stack over to the other engine, without touching an object",
+		details:
+			"The other engine is given the record of the stack's objects, and is asked what it would change. Where it would create, replace or delete anything, all is undone. The former record is kept in the state directory. A handover that was killed is undone or finished by the next one, also without --to.",
+		options: [
+			{ flags: "--to <engine>", description: "the engine that gets the stack", choices: ["pulumi", "local"] },
+		],
+		danger: "mild",
+		load: async () => (await import("./verbs/handover.ts")).handover,
+	},
+	{
 		name: "rebuild",
 		group: "Stack",
 		summary: "build the images anew where their source changed, and replace their containers",
@@ -293,6 +305,16 @@ export const commands: readonly CommandSpec[] = [
 		],
 		options: [
 			{ flags: "--latest", description: "the newest verified full backup of this stack" },
+			{
+				flags: "--from <place>",
+				description:
+					"offsite: download the copy from the bucket first; so does an s3:// address (default: local)",
+				choices: ["local", "offsite"],
+			},
+			{
+				flags: "--credentials <file>",
+				description: "key to the bucket other than the stack's, in the form of ~/.aws/credentials",
+			},
 			{
 				flags: "--only <parts>",
 				description: "only these: database, media, static, redis; separated by commas",

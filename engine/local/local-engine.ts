@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { readDockerHost } from "../../components/docker-host.ts";
+import { appliedBy } from "../../components/engine-in-use.ts";
 import { ownerOf } from "../../components/identity.ts";
 import type { Engine, EngineEvent, Plan, RunOptions, Step, UpOptions, UpResult } from "../engine.ts";
 import { EngineError } from "../errors.ts";
@@ -173,8 +174,10 @@ export class LocalEngine implements Engine {
  * A stack that runs here and of which this state knows nothing was applied from another directory. Applied from
  * here as well, its volumes would belong to both states, and a destroy of one would take them from the other.
  */
-async function refuseForeignContainers({ identity }: StackContext, state: State): Promise<void> {
+async function refuseForeignContainers({ identity, directories }: StackContext, state: State): Promise<void> {
 	if (state.resources.length > 0 || state.interrupted.size > 0) return;
+	// The program's own guard says whose they are.
+	if (appliedBy(directories.state)) return;
 	const { containers } = await readDockerHost();
 	const foreign = containers.filter(({ owner }) => owner === ownerOf(identity.stack)).map(({ name }) => name);
 	if (foreign.length === 0) return;

@@ -41,7 +41,7 @@ describe.each(["moto", "versity"] as const)("at %s", (kind) => {
 		async (settings) => {
 			const { read, stored } = bind(await fresh());
 			const small = bench.point(70_001, ago(2));
-			const large = bench.point((33 << 20) + 5, ago(1));
+			const large = bench.point((10 << 20) + 5, ago(1));
 			const result = await bench.push(settings);
 			expect(result).toMatchObject({ outcome: "success", uploaded: [large, small], waiting: [], copies: 2 });
 			expect(await bench.objects()).toEqual([small, `${small}.json`, large, `${large}.json`].sort());
@@ -60,7 +60,7 @@ describe.each(["moto", "versity"] as const)("at %s", (kind) => {
 
 	maybe("what an earlier run left without its index is compared, and not sent again", async () => {
 		const { read } = bind(await fresh());
-		const file = bench.point((17 << 20) + 1);
+		const file = bench.point((6 << 20) + 1);
 		const Key = `persistent-stack/test/${file}`;
 		await server.client.send(new PutObjectCommand({ Bucket: bench.bucket, Key, Body: read(file) }));
 		expect(await bench.push()).toMatchObject({ outcome: "success", copies: 1 });
@@ -88,7 +88,7 @@ describe.each(["moto", "versity"] as const)("at %s", (kind) => {
 
 	maybe("a file on the disk that is not the one that was made is not uploaded", async () => {
 		await fresh();
-		const [long, changed] = [bench.point(20 << 20, ago(2)), bench.point(5000, ago(1))];
+		const [long, changed] = [bench.point(11 << 20, ago(2)), bench.point(5000, ago(1))];
 		for (const file of [long, changed]) {
 			const bytes = bench.read(file);
 			bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1;
@@ -153,7 +153,7 @@ describe.each(["moto", "versity"] as const)("at %s", (kind) => {
 		"a copy is fetched into an empty directory byte for byte, and nothing there is overwritten",
 		async () => {
 			await fresh();
-			const file = bench.point((20 << 20) + 3);
+			const file = bench.point((10 << 20) + 3);
 			await bench.push();
 			const before = [bench.read(file), bench.read(`${file}.json`)];
 			const address = `s3://${bench.bucket}/persistent-stack/test/${file}`;

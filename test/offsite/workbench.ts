@@ -1,6 +1,6 @@
 /** A backup directory with recovery points that look real, and an agent in this process that uploads them. */
 import { createHash, randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { GetObjectCommand, GetObjectTaggingCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
@@ -59,6 +59,7 @@ export class Workbench {
 					forcePathStyle: true,
 					retentionDays: 90,
 					credentials: { source: "file", file: this.credentials },
+					partMebibytes: 5,
 					attempts: 4,
 					pauseSeconds: 0.01,
 					...offsite,
@@ -97,6 +98,10 @@ export class Workbench {
 
 	read(file: string): Buffer {
 		return readFileSync(join(this.backups, file));
+	}
+
+	directoryEntries(): string[] {
+		return readdirSync(this.backups).sort();
 	}
 
 	record(stack = "test"): OffsiteRecord {

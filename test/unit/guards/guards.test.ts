@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import type { DockerHost, FoundContainer, FoundVolume } from "../../../components/docker-host.ts";
-import { engineInUse } from "../../../components/engine-in-use.ts";
+import { engineInUse, handoverFile, handoverVariable } from "../../../components/engine-in-use.ts";
 import {
 	GuardError,
 	guardContainers,
@@ -148,9 +148,22 @@ describe("the engine", () => {
 		expect(() => guardEngine("dev", record(applied), other)).toThrow(GuardError);
 		expect(() => guardEngine("dev", record(applied), other)).toThrow(
 			new RegExp(
-				`stack dev was last applied by the ${applied} engine.*nothing was changed.*--engine ${applied} up`,
+				`stack dev was last applied by the ${applied} engine.*nothing was changed.*--engine ${applied} up.*-s dev handover --to ${other}`,
 			),
 		);
+	});
+
+	test("neither goes on after a handover that was killed, but the handover's own preview", () => {
+		const directories = record("local");
+		writeFileSync(handoverFile(directories.state), "{}");
+		for (const engine of ["local", "pulumi"] as const) {
+			expect(() => guardEngine("dev", directories, engine)).toThrow(
+				/nothing was changed.*\.\/docker-dev\.sh -s dev handover$/,
+			);
+		}
+		process.env[handoverVariable] = "1";
+		expect(() => guardEngine("dev", directories, "pulumi")).not.toThrow();
+		delete process.env[handoverVariable];
 	});
 
 	test("is pulumi unless the local one has made itself known", () => {
