@@ -133,14 +133,11 @@ const table: Readonly<Record<SettingKey, Row>> = {
 	},
 	offsiteObjectLock: { byDefault: "off", right: ["governance", "compliance"], wrong: ["", "on", "true"] },
 	offsiteObjectLockDays: daysRow(0),
-	offsiteKmsKey: {
-		byDefault: "",
-		right: ["arn:aws:kms:eu-central-1:111122223333:key/1234-ab"],
-		wrong: ["alias/shop", "arn:aws:kms:eu-central-1:1:key/x", "1234-ab"],
-	},
+	offsiteKmsKey: kmsKeyRow(),
 	offsiteAccessLogBucket: { byDefault: "", right: ["shop-logs"], wrong: ["Shop", "ab"] },
 	offsiteReplicaBucket: { byDefault: "", right: ["shop-replica"], wrong: ["Shop", "ab"] },
 	offsiteReplicaRegion: { byDefault: "", right: ["eu-west-1"], wrong: ["EU", "eu west"] },
+	offsiteReplicaKmsKey: kmsKeyRow(),
 	offsiteCredentials: {
 		byDefault: "generated",
 		right: ["profile", "instance"],
@@ -161,6 +158,14 @@ const table: Readonly<Record<SettingKey, Row>> = {
 	offsitePathStyle: { byDefault: false, right: ["true"], wrong: ["", "yes", "1"] },
 	offsiteChecksumMode: { byDefault: "when_supported", right: ["when_required"], wrong: ["", "never"] },
 };
+
+function kmsKeyRow() {
+	return {
+		byDefault: "",
+		right: ["arn:aws:kms:eu-central-1:111122223333:key/1234-ab"],
+		wrong: ["alias/shop", "arn:aws:kms:eu-central-1:1:key/x", "1234-ab"],
+	};
+}
 
 function scheduleRow(byDefault: string) {
 	return { byDefault, right: ["", "*/5 * * * *", "@daily"], wrong: ["2 o'clock", "* * *", "@never"] };
