@@ -1,8 +1,10 @@
 /** The Pulumi program: reads the settings of the stack, checks the host, declares one stack component. */
 import * as pulumi from "@pulumi/pulumi";
+import { readAlarmAddresses } from "./components/alarm-policy.ts";
 import { readImageRecord, resolveBaseImages } from "./components/base-images.ts";
 import { stackDirectories } from "./components/directories.ts";
 import { readDockerHost } from "./components/docker-host.ts";
+import { encryptedKeys } from "./components/encrypted-keys.ts";
 import { engineInUse } from "./components/engine-in-use.ts";
 import {
 	guardContainers,
@@ -11,6 +13,7 @@ import {
 	guardNode,
 	guardPlaceholders,
 	guardPort,
+	guardRestore,
 	guardVolumes,
 } from "./components/guards.ts";
 import { readCredentials } from "./components/offsite-credentials.ts";
@@ -22,11 +25,12 @@ guardNode(process.versions.node);
 
 const stackName = pulumi.getStack();
 const engine = engineInUse();
-const settings = parseSettings(stackName, pulumi.runtime.allConfig());
+const settings = parseSettings(stackName, pulumi.runtime.allConfig(), encryptedKeys());
 const identity = { stack: stackName, prefix: settings.prefix };
 const directories = stackDirectories(pulumi.getRootDirectory(), stackName, settings);
 
 guardLock(directories.backups, stackName);
+await guardRestore(directories.backups, stackName);
 guardEngine(stackName, directories, engine);
 const host = await readDockerHost();
 guardContainers(identity, host);
@@ -41,6 +45,7 @@ const stack = new PersistentStack("stack", {
 	directories,
 	engine,
 	existingVolumes,
+	alarmAddresses: readAlarmAddresses(settings, pulumi.getRootDirectory()),
 	offsiteCredentials: await readCredentials(
 		settings,
 		directories.offsiteCredentials,

@@ -1,12 +1,30 @@
 /** What the sidecar is told: one JSON value for the policy, and the connections as the backend has them. */
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { volumeCatalogue } from "../components/catalogue.ts";
+import { type VolumeKey, volumeCatalogue } from "../components/catalogue.ts";
 import { defaultGraceMinutes } from "../recovery/freshness.ts";
 import { AgentError, exitCodes } from "./failure.ts";
 
 const days = z.number().int().min(0);
 const cron = z.string().min(1);
+
+const alarmsSchema = z.strictObject({
+	/** Files with the addresses, which are secrets; absent: nobody is told. */
+	webhookFile: z.string().optional(),
+	pingFile: z.string().optional(),
+	/** Whether the webhook hears of scheduled backups that were good. */
+	onSuccess: z.boolean().default(true),
+	/** Share of a disk, in percent, that may be in use. */
+	diskPercent: z.number().min(1).max(100).default(85),
+	/** GiB that a volume may hold. */
+	volumeGb: z.number().positive().default(10),
+	/** Seconds between two looks at the files. */
+	intervalSeconds: z.number().positive().default(60),
+	/** Hours until an alarm that goes on is told again. */
+	reminderHours: z.number().positive().default(24),
+	/** Seconds before each further try to deliver a message; after the last one it is given up. */
+	retrySeconds: z.array(z.number().positive()).default([5, 30, 120, 600, 3600]),
+});
 
 /** Where recovery points go besides the disk: a bucket of AWS S3 or of any service that speaks it. */
 const offsiteSchema = z.strictObject({
@@ -68,11 +86,18 @@ const configSchema = z.strictObject({
 	graceMinutes: z.number().min(1).default(defaultGraceMinutes),
 	/** Seconds that a scheduled run waits for somebody else's lock. */
 	lockWaitSeconds: z.number().min(0).default(1800),
+	/** Minutes until a scheduled run that did not succeed is tried again; the last counts for every further try. */
+	retryMinutes: z.array(z.number().positive()).default([5, 15, 60]),
 	/** Seconds that the dump waits for a table somebody has locked. */
 	tableLockSeconds: z.number().int().min(1).default(60),
+	alarms: alarmsSchema.prefault({}),
+	/** Port of `/healthz` and `/metrics`; 0: none. */
+	metricsPort: z.number().int().min(0).max(65535).default(0),
 	offsite: offsiteSchema.optional(),
 	backupDirectory: z.string().default("/backups"),
 	dataDirectory: z.string().default("/data"),
+	/** Where a drill restores to; can be written by everybody. */
+	scratchDirectory: z.string().default("/scratch"),
 });
 
 export type AgentConfig = z.infer<typeof configSchema> & {
@@ -100,6 +125,8 @@ export interface RedisConnection {
 export interface FileSet {
 	/** Name of the part, and of the directory under `dataDirectory`. */
 	readonly name: string;
+	/** Key of its volume in the catalogue. */
+	readonly volume: VolumeKey;
 	readonly directory: string;
 }
 
@@ -149,8 +176,8 @@ export function readConfig(environment: NodeJS.ProcessEnv): AgentConfig {
 export function fileSets(config: AgentConfig): FileSet[] {
 	return volumeCatalogue
 		.filter((entry) => entry.backup === "file-archive")
-		.map((entry) => entry.key.replace(`${entry.service}-`, ""))
-		.map((name) => ({ name, directory: `${config.dataDirectory}/${name}` }));
+		.map((entry) => ({ name: entry.key.replace(`${entry.service}-`, ""), volume: entry.key }))
+		.map((set) => ({ ...set, directory: `${config.dataDirectory}/${set.name}` }));
 }
 
 /**

@@ -12,14 +12,12 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { hiddenPrefix } from "../recovery/exchange.ts";
 import type { Compression } from "../recovery/manifest.ts";
 import { start } from "./children.ts";
 import { compressor } from "./compressor.ts";
 import { AgentError } from "./failure.ts";
 import { openPipe, readPipe } from "./pipe.ts";
-
-/** What a restore stages within a volume; it is no part of the data. */
-export const stagingPattern = ".persistent-stack*";
 
 export interface FileArchive {
 	/** The compressed tar. */
@@ -33,6 +31,8 @@ export interface FileArchiveFacts {
 	readonly entries: number;
 	/** Everything but directories, each once. */
 	readonly files: number;
+	/** Bytes of the tar before it was compressed. */
+	readonly content: number;
 	readonly warnings: readonly string[];
 }
 
@@ -69,9 +69,10 @@ export async function archiveFiles(
 			"--blocking-factor=128",
 			"--quoting-style=escape",
 			"--verbose",
+			"--totals",
 			`--directory=${directory}`,
 			"--anchored",
-			`--exclude=./${stagingPattern}`,
+			`--exclude=./${hiddenPrefix}*`,
 			"--null",
 			"--files-from=-",
 		],
@@ -107,7 +108,12 @@ export async function archiveFiles(
 			}
 			for (const end of ends) if (end.status === "rejected") throw end.reason;
 			if (steered.status === "rejected") throw steered.reason;
-			return { entries: talk.entries, files: talk.files, warnings: talk.warnings(name, steered.value) };
+			return {
+				entries: talk.entries,
+				files: talk.files,
+				content: talk.content,
+				warnings: talk.warnings(name, steered.value),
+			};
 		} finally {
 			server.close();
 			await rm(scratch, { recursive: true, force: true });
@@ -121,6 +127,7 @@ export async function archiveFiles(
 class TarTalk {
 	entries = 0;
 	files = 0;
+	content = 0;
 	readonly failures: string[] = [];
 	readonly #marker: string;
 	#reread = false;
@@ -136,6 +143,11 @@ class TarTalk {
 	}
 
 	take(line: string): void {
+		const [, total] = /^Total bytes written: (\d+) /.exec(line) ?? [];
+		if (total) {
+			this.content = Number(total);
+			return;
+		}
 		if (!line.startsWith("tar: ")) {
 			this.entries++;
 			if (!line.endsWith("/") && !this.#reread) this.files++;

@@ -13,11 +13,12 @@ import type { PointClass, PointKind } from "../recovery/manifest.ts";
 import { destinationOf, isGoodCopy, readOffsite } from "../recovery/offsite.ts";
 import { isGood, listPoints, type RecoveryPoint } from "../recovery/points.ts";
 import { carryOut } from "../recovery/prune.ts";
+import { readRestoreJournal, unfinishedRestore } from "../recovery/restore-journal.ts";
 import { planRetention, type RetentionPlan } from "../recovery/retention.ts";
-import { type RunRecord, readStatus, writeStatus } from "../recovery/status-file.ts";
+import { type RunRecord, readStatus, type SkipRecord, writeStatus } from "../recovery/status-file.ts";
 import { sweepPartials } from "../recovery/sweep.ts";
 import type { AgentConfig } from "./config.ts";
-import { explain } from "./failure.ts";
+import { AgentError, explain } from "./failure.ts";
 import { type MadePoint, makeRecoveryPoint, type RunContext } from "./recovery-point.ts";
 
 export interface JobResult extends MadePoint {
@@ -25,21 +26,25 @@ export interface JobResult extends MadePoint {
 	readonly pruned: readonly string[];
 }
 
+const noRuns = { success: 0, failed: 0, skipped: 0 };
+
 /** What the lock says while the agent starts. */
 export const startOperation = "start of the backup agent";
 const startPatienceSeconds = 10;
 
 /**
  * Makes a recovery point, then applies the retention, then moves the link to the newest. What fails is in the
- * status file and thrown; retention then did not run.
+ * status file and thrown; retention then did not run. A run that the lock keeps out did not fail, and is
+ * remembered as skipped.
  *
- * @param lockWaitSeconds how long to wait for somebody else's lock. @default 0
+ * @param options.lockWaitSeconds how long to wait for somebody else's lock. @default 0
+ * @param options.prune whether retention runs after it. @default true
  */
 export async function runJob(
 	context: RunContext,
 	kind: PointKind,
 	pointClass: PointClass,
-	lockWaitSeconds = 0,
+	{ lockWaitSeconds = 0, prune = true }: { lockWaitSeconds?: number; prune?: boolean } = {},
 ): Promise<JobResult> {
 	const { config, report } = context;
 	const startedAt = new Date();
@@ -51,7 +56,7 @@ export async function runJob(
 		if (swept.length > 0)
 			report({ event: "warning", message: `remains of a killed run were removed: ${swept.join(", ")}` });
 		const made = await makeRecoveryPoint(context, kind, pointClass);
-		const pruned = await applyRetention(config);
+		const pruned = prune ? await applyRetention(config) : await keepAll(config);
 		const record = {
 			kind,
 			class: pointClass,
@@ -66,14 +71,21 @@ export async function runJob(
 		});
 		return { ...made, pruned };
 	} catch (cause) {
-		const failure = cause instanceof LockedError ? cause : explain(cause, config.backupDirectory);
+		const endedAt = new Date().toISOString();
+		if (cause instanceof LockedError) {
+			const skip = { kind, class: pointClass, at: endedAt, message: cause.message };
+			await rememberSkip(config, skip).catch(() => undefined);
+			throw cause;
+		}
+		const failure = explain(cause, config.backupDirectory);
 		await remember(config, {
 			kind,
 			class: pointClass,
 			startedAt: startedAt.toISOString(),
-			endedAt: new Date().toISOString(),
+			endedAt,
 			outcome: "failed",
 			message: failure.message,
+			interrupted: context.signal.aborted || undefined,
 		}).catch(() => undefined);
 		throw failure;
 	} finally {
@@ -121,6 +133,11 @@ export async function updateLink(config: AgentConfig): Promise<void> {
 	await updateLatest(config.backupDirectory, points, config.stack, new Date());
 }
 
+async function keepAll(config: AgentConfig): Promise<string[]> {
+	await updateLink(config);
+	return [];
+}
+
 async function applyRetention(config: AgentConfig): Promise<string[]> {
 	const deleted = await carryOut(config.backupDirectory, await retentionPlan(config));
 	await updateLink(config);
@@ -139,7 +156,12 @@ async function takeLock(
 	const began = Date.now();
 	for (;;) {
 		try {
-			return acquireLock(file, operation);
+			const lock = acquireLock(file, operation);
+			await requireNoRestore(config).catch((error) => {
+				lock.release();
+				throw error;
+			});
+			return lock;
 		} catch (error) {
 			if (!(error instanceof LockedError)) throw error;
 			// The start of the agent takes no time; who comes at that moment is not sent away for it.
@@ -151,11 +173,31 @@ async function takeLock(
 	}
 }
 
+/** @throws AgentError while a restore is unfinished: what is there then may be half of one thing and half of another. */
+async function requireNoRestore({ backupDirectory, stack }: AgentConfig): Promise<void> {
+	const journal = await readRestoreJournal(backupDirectory, stack);
+	if (journal) throw new AgentError(unfinishedRestore(journal));
+}
+
 async function remember(config: AgentConfig, run: RunRecord): Promise<void> {
 	const before = await readStatus(config.backupDirectory, config.stack);
+	const runs = before?.runs ?? noRuns;
 	await writeStatus(config.backupDirectory, config.stack, {
+		...before,
 		since: before?.since ?? run.startedAt,
 		lastRun: run,
 		lastSuccess: run.outcome === "success" && run.kind === "full" ? run : before?.lastSuccess,
+		runs: { ...runs, [run.outcome]: runs[run.outcome] + 1 },
+	});
+}
+
+async function rememberSkip(config: AgentConfig, skip: SkipRecord): Promise<void> {
+	const before = await readStatus(config.backupDirectory, config.stack);
+	const runs = before?.runs ?? noRuns;
+	await writeStatus(config.backupDirectory, config.stack, {
+		...before,
+		since: before?.since ?? skip.at,
+		lastSkipped: skip,
+		runs: { ...runs, skipped: runs.skipped + 1 },
 	});
 }

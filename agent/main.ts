@@ -1,31 +1,32 @@
 /** The program in the backup container. Results go to stdout, progress as lines of JSON to stderr. */
 import { parseArgs } from "node:util";
-import { freshness, nextPlanned } from "../recovery/freshness.ts";
-import { lockFile, lockHolder } from "../recovery/lock.ts";
-import { destinationOf, offsiteState, readOffsite } from "../recovery/offsite.ts";
-import { isGood, listPoints, newestGoodFull, type RecoveryPoint } from "../recovery/points.ts";
-import { readStatus } from "../recovery/status-file.ts";
+import { listPoints, newestGoodFull, type RecoveryPoint } from "../recovery/points.ts";
 import type { VerifyResult } from "../recovery/verify.ts";
 import { verifyAndRecord } from "../recovery/verify-and-record.ts";
 import { type AgentConfig, readConfig } from "./config.ts";
+import { currentState, publicPoint } from "./current-state.ts";
+import { drill } from "./drill.ts";
 import { AgentError, exitCodes, explain } from "./failure.ts";
 import { prune, retentionPlan, runJob, updateLink } from "./job.ts";
 import type { Answer } from "./offsite/commands.ts";
 import { copyOffsite } from "./offsite/copy-offsite.ts";
 import { Progress, reportToStderr } from "./progress.ts";
 import type { RunContext } from "./recovery-point.ts";
+import { isUninterruptible, restoreCommand, restoreUsage } from "./restore/commands.ts";
 import { runScheduler } from "./scheduler.ts";
 
 const usage = `agent run                                         the scheduler
-agent backup [--class daily|weekly|manual|safety] [--with-stdin]
-agent backup-db [--class manual|safety] [--with-stdin]
+agent backup [--class daily|weekly|manual|safety] [--no-prune] [--with-stdin]
+agent backup-db [--class manual|safety] [--no-prune] [--with-stdin]
 agent list [--offsite]
 agent verify [FILE...] [--latest] [--all] [--identity FILE] [--offsite]
 agent push                                        uploads what is missing offsite
 agent fetch FILE|KEY|s3://BUCKET/KEY|--latest     downloads a copy into the backup directory
 agent prune [--dry-run]
+agent drill [FILE] [--identity FILE]              restores into a scratch database and directory, and compares
 agent status
 agent health                                      exit code 1 when the newest recovery point is too old
+${restoreUsage}
 All but run and health take --json. --with-stdin: the run ends when its input ends. --credentials FILE: a key
 other than the settings', for fetch and whatever takes --offsite.`;
 
@@ -39,6 +40,12 @@ const { values: options, positionals } = parseArgs({
 		latest: { type: "boolean", default: false },
 		all: { type: "boolean", default: false },
 		identity: { type: "string" },
+		"no-prune": { type: "boolean", default: false },
+		id: { type: "string" },
+		only: { type: "string", multiple: true, default: [] },
+		redis: { type: "string", default: "keep" },
+		rebuild: { type: "boolean", default: false },
+		"keep-journal": { type: "boolean", default: false },
 		offsite: { type: "boolean", default: false },
 		credentials: { type: "string" },
 		help: { type: "boolean", default: false },
@@ -81,10 +88,35 @@ const commands: Readonly<Record<string, Command>> = {
 		);
 		return 0;
 	},
+	drill: async (context, [file]) => {
+		const record = await drill(context, { file, identity: options.identity });
+		const { outcome, problems, seconds, tables, rows, files } = record;
+		print(record, () =>
+			[
+				`${record.file}: drill ${outcome} in ${seconds.toFixed(1)} s: ${tables} tables, ${rows} rows, ${Object.entries(
+					files,
+				)
+					.map(([set, count]) => `${count} files of ${set}`)
+					.join(", ")}`,
+				...problems,
+			].join("\n"),
+		);
+		return outcome === "passed" ? 0 : exitCodes.invalid;
+	},
 	status: async ({ config }) => {
-		const { state, fresh, reason } = await currentState(config);
-		print(state, () => reason ?? `The newest recovery point is ${state.newest?.file ?? "still to be made"}.`);
-		return fresh ? 0 : 1;
+		const state = await currentState(config);
+		const { newest, reason, points } = state;
+		const text = () => reason ?? `The newest recovery point is ${newest?.file ?? "still to be made"}.`;
+		print({ ...state, newest: newest && publicPoint(newest), points: points.length }, text);
+		return state.fresh ? 0 : 1;
+	},
+	restore: async (context, operands) => {
+		const result = await restoreCommand(context, operands, {
+			...options,
+			keepJournal: options["keep-journal"],
+		});
+		print(result, () => JSON.stringify(result));
+		return 0;
 	},
 	health: async ({ config }) => {
 		const { fresh, reason } = await currentState(config);
@@ -115,7 +147,7 @@ async function makeNow(context: RunContext, kind: "full" | "database"): Promise<
 			exitCodes.usage,
 		);
 	}
-	const { index, seconds, pruned } = await runJob(context, kind, pointClass);
+	const { index, seconds, pruned } = await runJob(context, kind, pointClass, { prune: !options["no-prune"] });
 	const { archive: file, size, sha256, encrypted, verified, manifest } = index;
 	context.report({ event: "made", message: file });
 	const copied = await copyOffsite(context);
@@ -170,44 +202,6 @@ async function verify({ config, report, signal }: RunContext, operands: readonly
 	return results.every((result) => result.ok) ? 0 : exitCodes.invalid;
 }
 
-async function currentState(config: AgentConfig) {
-	const { backupDirectory, stack, schedules, timeZone } = config;
-	const now = new Date();
-	const points = await listPoints(backupDirectory, timeZone);
-	const remembered = await readStatus(backupDirectory, stack);
-	const since = remembered && new Date(remembered.since);
-	const { fresh, newest, ageHours, due, reason } = freshness(points, stack, config, since, now);
-	const next = (expression: string | null) =>
-		expression === null ? null : (nextPlanned(expression, timeZone, now)?.toISOString() ?? null);
-	const state = {
-		stack,
-		fresh,
-		reason,
-		newest: newest && publicPoint(newest),
-		ageHours,
-		due: due?.toISOString(),
-		next: { daily: next(schedules.daily), weekly: next(schedules.weekly) },
-		points: points.filter((point) => point.stack === stack).length,
-		goodFull: points.filter((point) => point.stack === stack && point.kind === "full" && isGood(point))
-			.length,
-		holder: lockHolder(lockFile(backupDirectory, stack)),
-		...remembered,
-		offsite: await currentOffsite(config, now),
-	};
-	return { state, fresh, reason };
-}
-
-async function currentOffsite({ offsite, backupDirectory, stack }: AgentConfig, now: Date) {
-	if (!offsite) return undefined;
-	const destination = destinationOf(offsite, stack);
-	return offsiteState(await readOffsite(backupDirectory, stack, destination), destination, stack, now);
-}
-
-/** A recovery point without its index, which is long. */
-function publicPoint({ index: _, createdAt, ...point }: RecoveryPoint) {
-	return { ...point, createdAt: createdAt.toISOString() };
-}
-
 function pointLine(point: RecoveryPoint): string {
 	const state =
 		point.damage ??
@@ -245,8 +239,9 @@ async function main(): Promise<number> {
 		endedBy ??= code;
 		stop.abort(new AgentError(`${why}; what it had made was removed`, code));
 	};
-	process.on("SIGTERM", () => end(exitCodes.terminated, "the run was ended by SIGTERM"));
-	process.on("SIGINT", () => end(exitCodes.interrupted, "the run was interrupted"));
+	const goesOn = name === "restore" && isUninterruptible(operands);
+	process.on("SIGTERM", () => goesOn || end(exitCodes.terminated, "the run was ended by SIGTERM"));
+	process.on("SIGINT", () => goesOn || end(exitCodes.interrupted, "the run was interrupted"));
 	if (options["with-stdin"]) {
 		process.stdin.on("end", () => end(exitCodes.interrupted, "whoever asked for the run went away")).resume();
 	}

@@ -86,12 +86,12 @@ export async function archiveDirectory(
 			counted = bytes;
 		}),
 	);
-	const { entries, files, warnings } = await archive.finished;
+	const { warnings, ...facts } = await archive.finished;
 	for (const warning of warnings) run.warn(warning);
-	if (entries === 0)
+	if (facts.entries === 0)
 		throw new AgentError(`${set.name} could not be read: tar archived nothing of ${set.directory}`);
 	const name = partNames(run.stamp, compression).files(set.name);
-	return { name, holds: set.name, ...meter.result(), entries, files };
+	return { name, holds: set.name, ...meter.result(), ...facts };
 }
 
 /** Redis, by its own snapshot. */
@@ -120,6 +120,6 @@ export async function writePart(
 	}
 }
 
-async function* oneChunk(bytes: Buffer): AsyncGenerator<Buffer> {
+export async function* oneChunk(bytes: Buffer): AsyncGenerator<Buffer> {
 	yield bytes;
 }

@@ -44,6 +44,9 @@ export async function openPipe(signal: AbortSignal): Promise<Pipe> {
 		};
 		child.stdin?.end();
 		await exit;
+		// A run that fails may never come to read or write it.
+		const close = () => Promise.allSettled([pipe.reader.close(), pipe.writer.close()]);
+		signal.addEventListener("abort", close, { once: true });
 		return pipe;
 	} finally {
 		await rm(directory, { recursive: true, force: true });

@@ -1,10 +1,13 @@
 /** Runs the schedules, until it is told to stop. */
 import { Cron } from "croner";
-import { lastPlanned } from "../recovery/freshness.ts";
+import { lastPlanned, nextPlanned } from "../recovery/freshness.ts";
 import { acquireLock, LockedError, lockFile } from "../recovery/lock.ts";
 import { isFromTheFuture, isGood, listPoints } from "../recovery/points.ts";
-import { readStatus, writeStatus } from "../recovery/status-file.ts";
+import { type RunRecord, readStatus, writeStatus } from "../recovery/status-file.ts";
 import { sweepPartials } from "../recovery/sweep.ts";
+import { Watch } from "./alarms/watch.ts";
+import type { AgentConfig } from "./config.ts";
+import { serve } from "./http-server.ts";
 import { runJob, startOperation, updateLink } from "./job.ts";
 import { Uploads } from "./offsite/uploads.ts";
 import type { RunContext } from "./recovery-point.ts";
@@ -16,14 +19,33 @@ const scheduledClasses: readonly ScheduledClass[] = ["weekly", "daily"];
 /** Resolves when the signal ends it and the run that was going on has ended. */
 export async function runScheduler(context: RunContext): Promise<void> {
 	const { config, report, signal } = context;
+	const watch = new Watch(context);
+	const endService = config.metricsPort > 0 ? serve(context, watch) : undefined;
 	const uploads = new Uploads(context);
 	let going: Promise<void> = Promise.resolve();
+	const retries = new Map<ScheduledClass, NodeJS.Timeout>();
 	/** One after the other: two that fall together do not meet. */
-	const enqueue = (pointClass: ScheduledClass): Promise<void> => {
+	const enqueue = (pointClass: ScheduledClass, tries = 0): Promise<void> => {
+		clearTimeout(retries.get(pointClass));
 		going = going.then(async () => {
-			if (!signal.aborted && (await attempt(context, pointClass))) uploads.request();
+			if (signal.aborted) return;
+			const { made, failed } = await attempt(context, pointClass);
+			if (made) uploads.request();
+			else if (!signal.aborted) tryAgain(pointClass, tries);
+			void watch.look(failed);
 		});
 		return going;
+	};
+	const tryAgain = (pointClass: ScheduledClass, tries: number) => {
+		const at = retryTime(config, pointClass, tries, new Date());
+		if (!at) return;
+		report({ event: "step", step: `the ${pointClass} backup is tried again at ${at.toISOString()}` });
+		const retry = async () => {
+			// Somebody may have made one meanwhile.
+			const missing = await wasMissed(context, pointClass).catch(() => true);
+			if (missing) await enqueue(pointClass, tries + 1);
+		};
+		retries.set(pointClass, setTimeout(retry, at.getTime() - Date.now()));
 	};
 	await prepare(context);
 	uploads.request();
@@ -52,29 +74,53 @@ export async function runScheduler(context: RunContext): Promise<void> {
 		});
 	}
 	for (const job of jobs) job.stop();
+	for (const timer of retries.values()) clearTimeout(timer);
 	await going;
 	await uploads.end();
+	endService?.();
+	await watch.stop();
 }
 
-/** Whether it was made. */
-async function attempt(context: RunContext, pointClass: ScheduledClass): Promise<boolean> {
+/** When a run that did not succeed is tried again; undefined where the next planned one comes first. */
+export function retryTime(
+	config: Pick<AgentConfig, "retryMinutes" | "schedules" | "timeZone">,
+	pointClass: ScheduledClass,
+	tries: number,
+	now: Date,
+): Date | undefined {
+	const minutes = config.retryMinutes[tries] ?? config.retryMinutes.at(-1);
+	const expression = config.schedules[pointClass];
+	if (minutes === undefined || expression === null) return undefined;
+	const at = new Date(now.getTime() + minutes * 60_000);
+	const planned = nextPlanned(expression, config.timeZone, now);
+	return planned && planned <= at ? undefined : at;
+}
+
+/** A run; `failed` says how it failed, unless it was only kept out by the lock or ended by a signal. */
+async function attempt(
+	context: RunContext,
+	pointClass: ScheduledClass,
+): Promise<{ made: boolean; failed?: RunRecord }> {
+	const { config, report, signal } = context;
+	const startedAt = new Date().toISOString();
 	try {
-		const { index, seconds, pruned } = await runJob(
-			context,
-			"full",
-			pointClass,
-			context.config.lockWaitSeconds,
-		);
+		const { lockWaitSeconds } = config;
+		const { index, seconds, pruned } = await runJob(context, "full", pointClass, { lockWaitSeconds });
 		const took = `${(seconds.making + seconds.verifying).toFixed(1)} s`;
 		const removed = pruned.length > 0 ? `; retention removed ${pruned.join(", ")}` : "";
-		context.report({ event: "done", message: `${index.archive}: ${index.size} bytes in ${took}${removed}` });
-		return true;
+		report({ event: "done", message: `${index.archive}: ${index.size} bytes in ${took}${removed}` });
+		return { made: true };
 	} catch (error) {
-		context.report({
-			event: "failed",
-			message: `the ${pointClass} backup failed: ${(error as Error).message}`,
-		});
-		return false;
+		const { message } = error as Error;
+		const skipped = error instanceof LockedError;
+		const outcome = skipped ? "was skipped" : "failed";
+		report({ event: "failed", message: `the ${pointClass} backup ${outcome}: ${message}` });
+		if (skipped || signal.aborted) return { made: false };
+		const endedAt = new Date().toISOString();
+		return {
+			made: false,
+			failed: { kind: "full", class: pointClass, startedAt, endedAt, outcome: "failed", message },
+		};
 	}
 }
 

@@ -6,6 +6,15 @@ import pg from "pg";
 import type { DatabaseFacts } from "../recovery/manifest.ts";
 import { output } from "./children.ts";
 import type { DatabaseConnection } from "./config.ts";
+import {
+	countRows,
+	databaseFacts,
+	extensionsOf,
+	listSettings,
+	type Query,
+	type Table,
+	tablesOf,
+} from "./database-facts.ts";
 import { AgentError, exitCodes } from "./failure.ts";
 
 export interface Snapshot {
@@ -24,31 +33,6 @@ export interface Snapshot {
 	close(): Promise<void>;
 }
 
-/** Tables whose rows a dump has; those of extensions come with the extension. */
-const tablesQuery = `
-	SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relkind = 'r' AS counted
-	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-	WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
-		AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
-		AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-	ORDER BY 1`;
-
-const factsQuery = `
-	SELECT d.datname AS name, current_setting('server_version') AS server_version,
-		current_setting('server_version_num')::int / 10000 AS major,
-		pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collate, d.datctype AS ctype,
-		CASE d.datlocprovider WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' ELSE 'builtin' END AS provider,
-		to_jsonb(d) ->> 'datlocale' AS locale,
-		pg_get_userbyid(d.datdba) AS owner, d.datconnlimit AS connection_limit,
-		shobj_description(d.oid, 'pg_database') AS comment, d.datacl::text[] AS acl,
-		pg_database_size(d.oid)::text AS size
-	FROM pg_database d WHERE d.datname = current_database()`;
-
-const settingsQuery = `
-	SELECT NULLIF(setrole, 0)::regrole::text AS role, setconfig AS values
-	FROM pg_db_role_setting WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
-	ORDER BY 1`;
-
 /** As SQL, made by the server, which knows how to quote. */
 const settingsSqlQuery = `
 	WITH d AS (SELECT * FROM pg_database WHERE datname = current_database())
@@ -64,7 +48,7 @@ const settingsSqlQuery = `
 	UNION ALL SELECT CASE WHEN s.setrole = 0 THEN format('ALTER DATABASE %I SET %s TO ', datname, quote_ident(split_part(v, '=', 1)))
 			ELSE format('ALTER ROLE %I IN DATABASE %I SET %s TO ', pg_get_userbyid(s.setrole), datname, quote_ident(split_part(v, '=', 1))) END
 			-- A list of names is one value in pg_db_role_setting and several in SQL.
-			|| CASE WHEN split_part(v, '=', 1) IN ('search_path', 'DateStyle', 'temp_tablespaces', 'session_preload_libraries', 'local_preload_libraries')
+			|| CASE WHEN split_part(v, '=', 1) IN (${listSettings.map((name) => `'${name}'`).join(", ")})
 				THEN substr(v, strpos(v, '=') + 1) ELSE quote_literal(substr(v, strpos(v, '=') + 1)) END || ';', 6
 		FROM d JOIN pg_db_role_setting s ON s.setdatabase = d.oid, unnest(s.setconfig) v
 	ORDER BY 2, 1`;
@@ -98,9 +82,9 @@ export async function openSnapshot(
 	client.on("error", (error) => {
 		lost = error;
 	});
-	const rows = async (sql: string): Promise<Record<string, unknown>[]> => {
+	const rows: Query = async (sql, values) => {
 		if (lost) throw lost;
-		return (await client.query(sql)).rows;
+		return (await client.query(sql, values?.slice())).rows;
 	};
 	const close = async () => {
 		if (!lost) await client.end().catch(() => undefined);
@@ -110,43 +94,19 @@ export async function openSnapshot(
 		await rows(
 			"SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET transaction_timeout = 0",
 		);
-		const [facts] = await rows(factsQuery);
-		await checkDumpProgram(Number(facts?.major), String(facts?.server_version), signal);
+		const facts = await databaseFacts(rows, connection.name);
+		if (!facts) throw new Error(`the database ${connection.name} is gone`);
+		await checkDumpProgram(facts.major, facts.serverVersion, signal);
 		const tables = await lockTables(rows, tableLockSeconds);
 		const [exported] = await rows("SELECT pg_export_snapshot() AS id, clock_timestamp() AS at");
-		const settings = await rows(settingsQuery);
-		const extensions = await rows("SELECT extname, extversion FROM pg_extension ORDER BY 1");
 		const settingsSql = (await rows(settingsSqlQuery)).map((row) => row.line).join("\n");
 		return {
 			id: String(exported?.id),
 			takenAt: exported?.at as Date,
-			databaseSize: Number(facts?.size),
+			databaseSize: facts.size,
 			settingsSql,
-			facts: {
-				name: String(facts?.name),
-				serverVersion: String(facts?.server_version).split(" ")[0] ?? "",
-				major: Number(facts?.major),
-				encoding: String(facts?.encoding),
-				collate: String(facts?.collate),
-				ctype: String(facts?.ctype),
-				localeProvider: String(facts?.provider),
-				locale: facts?.locale as string | null,
-				owner: String(facts?.owner),
-				connectionLimit: Number(facts?.connection_limit),
-				comment: facts?.comment as string | null,
-				acl: facts?.acl as string[] | null,
-				settings: settings as DatabaseFacts["settings"],
-				extensions: Object.fromEntries(extensions.map((row) => [row.extname, row.extversion])),
-			},
-			countRows: async () => {
-				const counts: Record<string, number> = {};
-				for (const { name, counted } of tables) {
-					if (!counted) continue;
-					const [row] = await rows(`SELECT count(*)::text AS n FROM ONLY ${name}`);
-					counts[name] = Number(row?.n);
-				}
-				return counts;
-			},
+			facts: { ...facts, extensions: await extensionsOf(rows) },
+			countRows: () => countRows(rows, tables),
 			mustBeHeld: async () => {
 				try {
 					await rows("SELECT 1");
@@ -165,13 +125,9 @@ export async function openSnapshot(
 }
 
 /** Begins the transaction with every table locked; again when tables came or went meanwhile. */
-async function lockTables(
-	rows: (sql: string) => Promise<Record<string, unknown>[]>,
-	seconds: number,
-): Promise<{ name: string; counted: boolean }[]> {
+async function lockTables(rows: Query, seconds: number): Promise<Table[]> {
 	for (let attempt = 1; ; attempt++) {
-		const listed = await rows(tablesQuery);
-		const tables = listed.map((row) => ({ name: String(row.name), counted: row.counted === true }));
+		const tables = await tablesOf(rows);
 		await rows("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 		await rows(`SET LOCAL lock_timeout = '${seconds}s'`);
 		try {
@@ -180,8 +136,8 @@ async function lockTables(
 				await rows(`LOCK TABLE ${names.join(", ")} IN ACCESS SHARE MODE`);
 			}
 			// The first query takes the snapshot: a table that came since the list was read is not locked.
-			const now = await rows(tablesQuery);
-			if (now.map((row) => row.name).join() === listed.map((row) => row.name).join()) return tables;
+			const now = await tablesOf(rows);
+			if (now.map((table) => table.name).join() === tables.map((table) => table.name).join()) return tables;
 			if (attempt === tries) throw new AgentError("tables come and go too fast; run the backup again");
 			await rows("ROLLBACK");
 		} catch (error) {

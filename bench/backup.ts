@@ -9,14 +9,14 @@ import { performance } from "node:perf_hooks";
 import { BenchStack, docker } from "./bench-stack.ts";
 
 /** Rows of about 100 bytes of text as an application has it: names, numbers, words. */
-const makeRows = `
+export const makeRows = `
 	CREATE TABLE record(id bigint PRIMARY KEY, owner int, at timestamptz, code text, note text);
 	INSERT INTO record SELECT g, g % 9973, '2026-01-01'::timestamptz + g * interval '7 seconds', md5(g::text),
 		'note ' || g % 1000 || ' of ' || (ARRAY['alpha','beta','gamma','delta'])[1 + g % 4]
 		FROM generate_series(1, 4200000) g;
 	ANALYZE;`;
 
-const makeFiles = `
+export const makeFiles = `
 	for i in $(seq 1 100); do head -c 4000000 /dev/urandom > /app/media/upload-$i.bin; done
 	mkdir -p /app/staticfiles/lib; for i in $(seq 1 80); do
 		base64 /dev/urandom | head -c 500000 | fold -w 40 | sed 's/^/\\t.class { colour: /; s/$/; }/' > /app/staticfiles/lib/style-$i.css

@@ -44,8 +44,17 @@ export class BenchStack {
 		writeFileSync(join(this.directory, `Pulumi.${this.name}.yaml`), JSON.stringify({ config }));
 	}
 
+	get port(): number {
+		return this.#port;
+	}
+
 	/** Seconds that a command takes, from the shell's side: start of the process to its end. */
 	time(...args: string[]): number {
+		return this.run(...args).seconds;
+	}
+
+	/** As `time`, and what the command printed. */
+	run(...args: string[]): { seconds: number; stdout: string } {
 		const engine = args.some((argument) => ["up", "preview", "destroy"].includes(argument))
 			? ["--engine", this.engine]
 			: [];
@@ -53,7 +62,7 @@ export class BenchStack {
 		const started = performance.now();
 		const result = spawnSync(join(programDirectory, "docker-dev.sh"), command, { encoding: "utf8" });
 		if (result.status !== 0) throw new Error(`docker-dev.sh ${args.join(" ")} failed:\n${result.stderr}`);
-		return (performance.now() - started) / 1000;
+		return { seconds: (performance.now() - started) / 1000, stdout: result.stdout };
 	}
 
 	/** Memory in use of each container, MiB, as the cgroup has it without the page cache. */

@@ -2,6 +2,7 @@
 import { cpus, totalmem } from "node:os";
 import { benchBackup } from "./backup.ts";
 import { benchLifecycle } from "./lifecycle.ts";
+import { benchRestore } from "./restore.ts";
 
 const args = process.argv.slice(2);
 const gibibytes = Math.round(totalmem() / 2 ** 30);
@@ -11,6 +12,7 @@ console.log(
 const benches = {
 	lifecycle: benchLifecycle,
 	backup: benchBackup,
+	restore: benchRestore,
 };
 const chosen = Object.entries(benches).filter(([name]) => args.includes(name));
 for (const [, bench] of chosen.length > 0 ? chosen : Object.entries(benches)) await bench();

@@ -64,13 +64,47 @@ export async function collect<T>(
 	sidecar: Sidecar,
 	command: readonly string[],
 ): Promise<AgentOutcome<T>> {
-	const { signal, output } = context;
+	const { signal } = context;
 	signal.throwIfAborted();
-	const progress = new AgentProgress(output, (text) => onHost(context, sidecar, text));
+	const translate = (text: string) => onHost(context, sidecar, text);
+	const ended = await followAgent(context, command, { translate });
+	if (signal.aborted) throw signal.reason;
+	const outcome = readOutcome<T>(ended);
+	if (outcome) return outcome;
+	throw await explain(context, sidecar, ended);
+}
+
+/** How a run of the agent ended, and what it said. */
+export interface AgentEnd {
+	readonly exitCode: number;
+	/** What it printed as its result. */
+	readonly printed: string;
+	/** Its own account of a failure; undefined where it gave none, as when it was killed. */
+	readonly failure: string | undefined;
+	/** What was said that is not of the agent: Docker's words, mostly. */
+	readonly said: string;
+}
+
+export interface FollowOptions {
+	/** From the words of the container to those of the host. */
+	readonly translate: (text: string) => string;
+	/** What the operator's Ctrl-C does. @default the run's input ends, and with it the run. */
+	readonly interrupt?: () => void;
+	/** How the run ended, where the docker command does not end as it does. */
+	readonly exitCode?: () => Promise<number>;
+}
+
+/** Follows a docker command line that shows what an agent writes, to its end. */
+export async function followAgent(
+	{ signal, output }: VerbContext,
+	command: readonly string[],
+	{ translate, interrupt, exitCode: askExitCode }: FollowOptions,
+): Promise<AgentEnd> {
+	const progress = new AgentProgress(output, translate);
 	// Its own group: a terminal's Ctrl-C must not take the client away from under a run that is tidying up.
 	const child = spawn("docker", command, { stdio: ["pipe", "pipe", "pipe"], detached: true });
 	// The run ends when its input ends, however this program ends.
-	const end = () => child.stdin.end();
+	const end = interrupt ?? (() => child.stdin.end());
 	signal.addEventListener("abort", end, { once: true });
 	child.stdin.on("error", () => undefined);
 	let printed = "";
@@ -86,22 +120,24 @@ export async function collect<T>(
 		else progress.show(event);
 	});
 	try {
-		const exitCode = await new Promise<number>((done, fail) => {
+		const code = await new Promise<number>((done, fail) => {
 			child.once("error", fail);
-			child.once("close", (code) => done(code ?? exitCodes.failed));
+			child.once("close", (status) => done(status ?? exitCodes.failed));
 		});
+		const exitCode = askExitCode ? await askExitCode() : code;
 		progress.end(exitCode === 0);
-		if (signal.aborted) throw signal.reason;
-		const value = printed.trim() === "" ? undefined : (JSON.parse(printed) as T);
-		if (value !== undefined && (exitCode === exitCodes.done || exitCode === exitCodes.backupInvalid)) {
-			return { exitCode, value };
-		}
-		throw await explain(context, sidecar, { exitCode, failure, said: said.join("\n").trim() });
+		return { exitCode, printed, failure, said: said.join("\n").trim() };
 	} finally {
 		progress.end(false);
 		signal.removeEventListener("abort", end);
 		child.stdin.end();
 	}
+}
+
+/** The result of a run that ended as one with a result does; undefined for any other. */
+export function readOutcome<T>({ exitCode, printed }: AgentEnd): AgentOutcome<T> | undefined {
+	if (exitCode !== exitCodes.done && exitCode !== exitCodes.backupInvalid) return undefined;
+	return printed.trim() === "" ? undefined : { exitCode, value: JSON.parse(printed) as T };
 }
 
 function readEvent(line: string): ProgressEvent | undefined {
@@ -117,7 +153,7 @@ function readEvent(line: string): ProgressEvent | undefined {
 async function explain(
 	context: VerbContext,
 	sidecar: Sidecar,
-	{ exitCode, failure, said }: { exitCode: number; failure: string | undefined; said: string },
+	{ exitCode, failure, said }: AgentEnd,
 ): Promise<StackError> {
 	const { container, directory } = sidecar;
 	if (failure === undefined) {
@@ -134,13 +170,17 @@ async function explain(
 			{ fix: context.command(missing ? "up" : "logs backup --tail 50") },
 		);
 	}
-	if (await isReplaced(sidecar)) return replaced(context, sidecar);
-	const code = sharedCodes.includes(exitCode) ? (exitCode as ExitCode) : exitCodes.failed;
+	if (await replacedSince(sidecar)) return replaced(context, sidecar);
 	const full = /\bthe disk with .* is (too )?full\b/.test(failure);
 	const fix = full
 		? `see what takes the space: df -h ${directory}, docker system df, ${context.command("backup prune --dry-run")}`
 		: undefined;
-	return new StackError(onHost(context, sidecar, failure), { exitCode: code, fix });
+	return new StackError(onHost(context, sidecar, failure), { exitCode: sharedCode(exitCode), fix });
+}
+
+/** The agent's exit code where this program has it too, else that something failed. */
+export function sharedCode(exitCode: number): ExitCode {
+	return sharedCodes.includes(exitCode) ? (exitCode as ExitCode) : exitCodes.failed;
 }
 
 /** A message from inside the container as it reads on the host: paths, names and commands. */
@@ -168,7 +208,7 @@ function missingDirectory(context: VerbContext, directory: string): StackError {
 }
 
 /** Whether the container still has the directory that was at this path when it started. */
-async function isReplaced({ container, directory }: Sidecar): Promise<boolean> {
+export async function replacedSince({ container, directory }: Sidecar): Promise<boolean> {
 	if (!existsSync(directory)) return true;
 	try {
 		const inside = await docker(["exec", container.id, "stat", "-c", "%i", mountPoint]);

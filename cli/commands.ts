@@ -8,7 +8,9 @@ import type { Verb } from "./context.ts";
 export const dangerLevels = {
 	none: "nothing",
 	mild: "nothing; says what it did",
+	moderate: "outside dev `y`, or `--yes` with `--stack` given",
 	severe: "the typed `yes`, or `--yes` with `--stack` given",
+	utmost: "the typed `DELETE EVERYTHING`, or `--confirm` with it and `--stack` given",
 } as const;
 export type Danger = keyof typeof dangerLevels;
 
@@ -33,7 +35,7 @@ export interface OptionSpec {
 export interface CommandSpec {
 	/** The verb; of a sub-verb, its verb and itself: `backup list`. The verb stands before its sub-verbs. */
 	readonly name: string;
-	readonly group: "Stack" | "Services" | "Data" | "Inside a service" | "This program";
+	readonly group: "Stack" | "Services" | "Data" | "Clean-up" | "Inside a service" | "This program";
 	readonly summary: string;
 	/** Paragraphs of the command's own help. */
 	readonly details?: string;
@@ -74,6 +76,11 @@ const confirmation: OptionSpec = {
 	description: "answer yes; counts only where --stack is given",
 };
 
+const dryRun: OptionSpec = {
+	flags: "--dry-run",
+	description: "show what would be removed, and change nothing",
+};
+
 export const commands: readonly CommandSpec[] = [
 	{
 		name: "up",
@@ -107,13 +114,22 @@ export const commands: readonly CommandSpec[] = [
 		name: "destroy",
 		group: "Stack",
 		summary: "remove the stack; its data goes or stays as its removalPolicy says",
-		options: [
-			confirmation,
-			{ flags: "--dry-run", description: "show what would be removed, and change nothing" },
-		],
+		options: [confirmation, dryRun],
 		danger: "severe",
 		remoteHost: true,
 		load: async () => (await import("./verbs/destroy.ts")).destroy,
+	},
+	{
+		name: "handover",
+		group: "Stack",
+		summary: "hand the stack over to the other engine, without touching an object",
+		details:
+			"The other engine is given the record of the stack's objects, and is asked what it would change. Where it would create, replace or delete anything, all is undone. The former record is kept in the state directory. A handover that was killed is undone or finished by the next one, also without --to.",
+		options: [
+			{ flags: "--to <engine>", description: "the engine that gets the stack", choices: ["pulumi", "local"] },
+		],
+		danger: "mild",
+		load: async () => (await import("./verbs/handover.ts")).handover,
 	},
 	{
 		name: "rebuild",
@@ -165,6 +181,18 @@ export const commands: readonly CommandSpec[] = [
 		],
 		danger: "none",
 		load: async () => (await import("./verbs/status.ts")).status,
+	},
+	{
+		name: "doctor",
+		group: "Services",
+		summary: "find what is wrong or about to be, with the command that mends it",
+		details:
+			"Looks at Docker, disks, services, the port, volumes, pending changes, backups, clock and keys; it changes nothing. Works without Docker and without a stack too. --deep also checks every table and index of the database with PostgreSQL's amcheck, whose extension is made in a transaction that is rolled back, and reads the newest backup from end to end, as backup verify does. Exits with 1 when anything fails; warnings do not count.",
+		options: [
+			{ flags: "--deep", description: "read the whole database and the newest backup; takes its time" },
+		],
+		danger: "none",
+		load: async () => (await import("./verbs/doctor.ts")).doctor,
 	},
 	{
 		name: "logs",
@@ -242,11 +270,123 @@ export const commands: readonly CommandSpec[] = [
 		load: async () => (await import("./verbs/backup-prune.ts")).prune,
 	},
 	{
+		name: "backup drill",
+		group: "Data",
+		summary: "restore a backup into a scratch database and directory, and compare it with its manifest",
+		details:
+			"Without a file it is the newest good full backup. Nothing of the stack is touched: it happens in a container of its own, without a network, and what it restored is thrown away. The result is kept beside the backups and shown by status. Exits with 7 when the backup does not restore to what it says.",
+		arguments: [{ name: "file", description: "a full backup, by name", completion: "recovery-points" }],
+		options: [
+			{ flags: "--identity <file>", description: "age or ssh private key, to read an encrypted backup" },
+		],
+		danger: "none",
+		load: async () => (await import("./verbs/backup-drill.ts")).backupDrill,
+	},
+	{
 		name: "backup-db",
 		group: "Data",
 		summary: "make a backup of the database alone, as plain SQL",
 		danger: "mild",
 		load: async () => (await import("./verbs/backup.ts")).backupDatabase,
+	},
+	{
+		name: "restore",
+		group: "Data",
+		summary: "bring the data of a backup back in place of what is there now",
+		details:
+			"A full backup brings database, media and static files; Redis (sessions, queue) stays as it is unless --redis says otherwise. The file is checked first, then a safety backup is made, everything is loaded beside the live data, and the services stop only for the exchange. Whatever fails, the stack is as before. At the end it says how to undo.\n\nFILE is a full backup, one of the database (.sql), or one part (media_backup_*, static_backup_*), by name or path. Without one the backups are listed. Where no stack runs, it is brought up first.",
+		arguments: [
+			{
+				name: "file",
+				description: "backup to restore, by name or path",
+				variadic: true,
+				completion: "recovery-points",
+			},
+		],
+		options: [
+			{ flags: "--latest", description: "the newest verified full backup of this stack" },
+			{
+				flags: "--only <parts>",
+				description: "only these: database, media, static, redis; separated by commas",
+			},
+			{
+				flags: "--redis <choice>",
+				description: "what becomes of Redis (default: keep)",
+				choices: ["keep", "restore", "clear"],
+			},
+			{ flags: "--identity <file>", description: "age or ssh private key, to read an encrypted backup" },
+			{
+				flags: "--rebuild-database",
+				description: "the database does not start: set its damaged files aside and make a new one first",
+			},
+			{
+				flags: "--no-safety-backup",
+				description: "make no backup first: gives up the way back to what is there now",
+			},
+			{ flags: "--no-restart", description: "leave the stopped services down, and do not wait for health" },
+			{ flags: "--timeout <seconds>", description: "how long to wait for health (default: 120)" },
+			confirmation,
+			{ flags: "--dry-run", description: "check the file and show what would be replaced; change nothing" },
+		],
+		danger: "severe",
+		load: async () => (await import("./verbs/restore.ts")).restore,
+	},
+	{
+		name: "clean",
+		group: "Clean-up",
+		summary: "remove containers and networks; every volume and all data stay",
+		details: "As docker compose down. start brings everything back.",
+		options: [dryRun],
+		danger: "mild",
+		load: async () => (await import("./verbs/clean.ts")).clean,
+	},
+	{
+		name: "clean-containers",
+		group: "Clean-up",
+		summary: "the same as clean",
+		options: [dryRun],
+		danger: "mild",
+		load: async () => (await import("./verbs/clean.ts")).cleanContainers,
+	},
+	{
+		name: "clean-logs",
+		group: "Clean-up",
+		summary: "remove log files: nginx's volume, and what is in ./backend/logs",
+		details:
+			"The proxy's container goes with its volume: the application answers again after start. A backend that keeps a deleted log file open, as the sample does not, has to be restarted.",
+		options: [confirmation, dryRun],
+		danger: "moderate",
+		load: async () => (await import("./verbs/clean.ts")).cleanLogs,
+	},
+	{
+		name: "clean-cache",
+		group: "Clean-up",
+		summary: "remove Redis's volume: cache, sessions and queued tasks",
+		details: "Redis's container goes with it; start brings back both, empty.",
+		options: [confirmation, dryRun],
+		danger: "moderate",
+		load: async () => (await import("./verbs/clean.ts")).cleanCache,
+	},
+	{
+		name: "clean-all",
+		group: "Clean-up",
+		summary: "DESTRUCTIVE: remove the stack with all its data; backups stay",
+		details:
+			"Shows every volume with its size, takes a safety backup where the database runs, and removes containers, networks, all volumes and log files: also those that removalPolicy retain keeps in a destroy. A protected stack is refused. Ends with the command that brings the data back.",
+		options: [
+			{
+				flags: "--confirm <phrase>",
+				description: 'confirm with "DELETE EVERYTHING"; counts only where --stack is given',
+			},
+			{
+				flags: "--no-safety-backup",
+				description: "take no backup first: what no earlier backup holds is lost for good",
+			},
+			{ flags: "-y, --yes", description: "not enough here: give --confirm" },
+			dryRun,
+		],
+		danger: "utmost",
+		load: async () => (await import("./verbs/clean-all.ts")).cleanAll,
 	},
 	{
 		name: "exec",

@@ -30,6 +30,8 @@ export interface ServiceContainer {
 	}[];
 	/** Published ports as `address:port`. */
 	readonly ports: readonly string[];
+	/** Command of the healthcheck in Docker's form: CMD or CMD-SHELL first. Empty where there is none. */
+	readonly healthTest: readonly string[];
 }
 
 /**
@@ -113,7 +115,10 @@ interface Inspected {
 		readonly FinishedAt: string;
 		readonly Health?: { readonly Status: string };
 	};
-	readonly Config: { readonly Labels: Readonly<Record<string, string>> };
+	readonly Config: {
+		readonly Labels: Readonly<Record<string, string>>;
+		readonly Healthcheck?: { readonly Test?: readonly string[] };
+	};
 	readonly HostConfig: {
 		readonly PortBindings: Readonly<Record<string, { HostIp: string; HostPort: string }[]>> | null;
 	};
@@ -160,6 +165,7 @@ function read(found: Inspected): ServiceContainer {
 		ports: Object.values(found.HostConfig.PortBindings ?? {}).flatMap((bindings) =>
 			bindings.map(({ HostIp, HostPort }) => `${HostIp || "0.0.0.0"}:${HostPort}`),
 		),
+		healthTest: found.Config.Healthcheck?.Test ?? [],
 	};
 }
 

@@ -1,10 +1,12 @@
 /** The stack's lock, held while a verb changes something. */
+import { existsSync } from "node:fs";
 import { acquireLock, lockFile, lockHolder, lockTokenVariable } from "../recovery/lock.ts";
+import { restoreJournalFile } from "../recovery/restore-journal.ts";
 import type { VerbContext } from "./context.ts";
 
 /**
- * Runs `work` under the stack's lock. Programs started by it find the lock's token in their environment, and
- * a verb that finds it there itself is part of the holder's work.
+ * Runs `work` under the stack's lock, after an unfinished restore has been put right. Programs started by it
+ * find the lock's token in their environment, and a verb that finds it there itself is part of the holder's work.
  *
  * @throws LockedError naming the holder, before anything is done.
  */
@@ -21,6 +23,7 @@ export async function withLock<T>(
 	// The second Ctrl-C ends the process without unwinding.
 	process.once("exit", lock.release);
 	try {
+		await putRestoreRight(context);
 		return await work();
 	} finally {
 		lock.release();
@@ -28,4 +31,18 @@ export async function withLock<T>(
 		if (given === undefined) delete process.env[lockTokenVariable];
 		else process.env[lockTokenVariable] = given;
 	}
+}
+
+/** For verbs whose own work takes the lock elsewhere. */
+export async function settleRestore(context: VerbContext, operation: string): Promise<void> {
+	if (hasUnfinishedRestore(context)) await withLock(context, operation, async () => {});
+}
+
+export function hasUnfinishedRestore(context: VerbContext): boolean {
+	return existsSync(restoreJournalFile(context.load().directories.backups, context.stack));
+}
+
+/** Its code is loaded only where it is needed: every verb that takes the lock comes by here. */
+async function putRestoreRight(context: VerbContext): Promise<void> {
+	if (hasUnfinishedRestore(context)) await (await import("./recover-restore.ts")).recoverRestore(context);
 }

@@ -6,6 +6,7 @@ import type { VerbContext } from "./context.ts";
 import { stackContainers } from "./docker.ts";
 import { type ExitCode, exitCodes, StackError } from "./errors.ts";
 import { InterruptedError } from "./failure.ts";
+import { settleRestore } from "./lock.ts";
 import { formatBytes } from "./output.ts";
 
 /** What the agent prints of one that it has made. */
@@ -32,14 +33,17 @@ export interface MadeBackup extends Omit<Made, "size"> {
 /**
  * Makes one. Nothing of it is left when it fails.
  *
+ * @param prune whether retention runs after it. @default true
  * @throws StackError that says why, and what mends it.
  */
 export async function makeBackup(
 	context: VerbContext,
 	kind: PointKind,
 	pointClass: PointClass,
+	{ prune = true }: { prune?: boolean } = {},
 ): Promise<MadeBackup> {
 	const started = performance.now();
+	await settleRestore(context, "backup");
 	const sidecar = await findSidecar(context);
 	await requireSources(context, kind);
 	const { backups } = context.load().directories;
@@ -49,7 +53,8 @@ export async function makeBackup(
 		);
 	}
 	const verb = kind === "full" ? "backup" : "backup-db";
-	const { value } = await runAgent<Made>(context, sidecar, [verb, "--class", pointClass]).catch((error) => {
+	const args = [verb, "--class", pointClass, ...(prune ? [] : ["--no-prune"])];
+	const { value } = await runAgent<Made>(context, sidecar, args).catch((error) => {
 		if (error instanceof InterruptedError)
 			context.output.progress("Nothing is left of the unfinished backup.");
 		throw error;
@@ -94,32 +99,60 @@ async function requireSources(context: VerbContext, kind: PointKind): Promise<vo
 /**
  * Takes a database backup before a migration, where the database and the backup container run.
  *
- * @param untouched what a failure leaves as it was, for its message.
- * @param skip how to go on without it.
  * @throws StackError with the exit code of the backup.
  */
 export async function backupBeforeMigration(
 	context: VerbContext,
-	{ untouched, skip }: { untouched: string; skip: string },
+	{ untouched, skip }: Omit<SafetyBackup, "name">,
 ): Promise<MadeBackup | undefined> {
-	const { output, stack, signal } = context;
-	const containers = await stackContainers(stack, signal);
+	const containers = await stackContainers(context.stack, context.signal);
 	const runs = (service: string) =>
 		containers.some((container) => container.service === service && container.state === "running");
 	if (!runs("db")) return undefined;
 	if (!runs("backup")) {
-		output.warning("no database backup is made before the migration: the backup container does not run");
+		context.output.warning(
+			"no database backup is made before the migration: the backup container does not run",
+		);
 		return undefined;
 	}
-	output.progress("a database backup before the migration");
+	return await safetyBackup(context, "database", {
+		name: "database backup before the migration",
+		untouched,
+		skip,
+	});
+}
+
+export interface SafetyBackup {
+	/** What the messages call it: `a …`, `the …`. */
+	readonly name: string;
+	/** What a failure leaves as it was, for its message. */
+	readonly untouched: string;
+	/** How to go on without it. */
+	readonly skip: string;
+	/** Whether retention runs after it. @default true */
+	readonly prune?: boolean;
+}
+
+/**
+ * Takes a backup before something that may cost data.
+ *
+ * @throws StackError with the exit code of the backup, and what was left untouched.
+ */
+export async function safetyBackup(
+	context: VerbContext,
+	kind: PointKind,
+	{ name, untouched, skip, prune }: SafetyBackup,
+): Promise<MadeBackup> {
+	const { output } = context;
+	output.progress(`a ${name}`);
 	try {
-		const made = await makeBackup(context, "database", "safety");
+		const made = await makeBackup(context, kind, "safety", { prune });
 		output.progress(`kept      ${made.path}  ${describeBackup(made)}`);
 		return made;
 	} catch (error) {
 		if (error instanceof InterruptedError) throw error;
 		const { message, exitCode, fix } = error as StackError;
-		throw new StackError(`the database backup before the migration failed, so ${untouched}: ${message}`, {
+		throw new StackError(`the ${name} failed, so ${untouched}: ${message}`, {
 			exitCode: (exitCode ?? exitCodes.failed) as ExitCode,
 			fix: `${fix ? `${fix}; or ` : ""}without a backup: ${skip}`,
 			cause: error,

@@ -66,6 +66,12 @@ export function migrates(plan: Plan): boolean {
 	});
 }
 
+/** Whether a step makes what is missing, or starts what is stopped; anything else is a change. */
+export function bringsBack({ operation, differences }: Step): boolean {
+	if (operation === "create") return true;
+	return operation === "update" && differences.every(({ property }) => property === "mustRun");
+}
+
 /** What was done, in one word. */
 export function doneWord({ operation }: Step, kind: string): string {
 	if (kind === "action" && operation !== "delete" && operation !== "same") return "ran";

@@ -118,7 +118,9 @@ function installNode() {
 		fail(`There is no Node ${neededMajor} in node_modules; nothing was changed.\n  npm rebuild node`);
 	say(`Fetching Node ${neededMajor} …`);
 	const script = join(home, "installArchSpecificPackage.js");
-	const result = spawnSync(process.execPath, [script], {
+	// `npm run` starts this program on the Node of the packages, which `npm ci` has just removed.
+	const program = fs.existsSync(process.execPath) ? process.execPath : "node";
+	const result = spawnSync(program, [script], {
 		cwd: home,
 		stdio: ["ignore", 2, 2],
 		env: npmEnvironment(),

@@ -84,7 +84,7 @@ function helperCommand(stack: string, image: string, volumes: ReadonlyMap<string
 }
 
 /** An image that is here already and has `du`: a container's of this stack, else its PostgreSQL image. */
-async function helperImage(context: VerbContext): Promise<string | undefined> {
+export async function helperImage(context: VerbContext): Promise<string | undefined> {
 	const containers = await stackContainers(context.stack, context.signal);
 	const [container] = containers.toSorted((a, b) => Number(b.service === "db") - Number(a.service === "db"));
 	if (container) return container.imageId;

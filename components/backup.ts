@@ -1,6 +1,7 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { imagesPath } from "../recovery/images-file.ts";
+import { type AlarmAddresses, alarmAddressPaths, alarmPolicy } from "./alarm-policy.ts";
 import { backupPolicy } from "./backup-policy.ts";
 import { volumeEntry } from "./catalogue.ts";
 import { databaseName, databaseUser, type StackIdentity } from "./identity.ts";
@@ -25,6 +26,8 @@ export interface BackupArgs {
 	/** Host directory of the recovery points: the only thing that can be written. */
 	readonly backupDirectory: string;
 	readonly secrets: Secrets;
+	/** Secrets. @default nobody is told of alarms */
+	readonly alarmAddresses?: AlarmAddresses;
 	/** Content of the offsite credentials file; absent where the agent has none. */
 	readonly offsiteCredentials?: pulumi.Input<string>;
 	readonly labels: Readonly<Record<string, string>>;
@@ -32,7 +35,7 @@ export interface BackupArgs {
 
 /**
  * The backup sidecar: its schedules, and the agent that every backup runs in. No Docker socket, and no way out of
- * the network `data` unless it has something to send. It begins as root to become the owner of the backup directory; of root's powers it keeps
+ * the network `data` unless it has something to send or metrics to show. It begins as root to become the owner of the backup directory; of root's powers it keeps
  * the one to read files that only their owner may.
  */
 export class Backup extends pulumi.ComponentResource {
@@ -69,6 +72,7 @@ export class Backup extends pulumi.ComponentResource {
 				environment: {
 					AGENT_CONFIG: JSON.stringify({
 						...backupPolicy(args.identity.stack, args.settings),
+						...alarmPolicy(args.settings),
 						offsite: offsitePolicy(args.settings),
 					}),
 					DATABASE_HOST: "db",
@@ -82,7 +86,9 @@ export class Backup extends pulumi.ComponentResource {
 					args.secrets.upload("databasePassword"),
 					args.secrets.upload("redisPassword"),
 					...(args.offsiteCredentials ? [secretUpload(offsiteCredentialsPath, args.offsiteCredentials)] : []),
+					...addressUploads(args.alarmAddresses ?? {}),
 				],
+				ports: metricsPorts(args.settings.metricsPort),
 				mounts: [
 					{ type: "bind", source: args.backupDirectory, target: "/backups" },
 					readOnlyVolume(args.mediaVolume, "/data/media"),
@@ -104,4 +110,17 @@ export class Backup extends pulumi.ComponentResource {
 		);
 		this.registerOutputs({});
 	}
+}
+
+function addressUploads(addresses: AlarmAddresses) {
+	return (Object.keys(alarmAddressPaths) as (keyof AlarmAddresses)[]).flatMap((target) => {
+		const address = addresses[target];
+		if (!address) return [];
+		return [secretUpload(alarmAddressPaths[target], pulumi.secret(address))];
+	});
+}
+
+/** On the host's loopback address only: what the metrics tell is nobody else's business. */
+function metricsPorts(port: number) {
+	return port > 0 ? [{ internal: port, external: port, ip: "127.0.0.1" }] : undefined;
 }

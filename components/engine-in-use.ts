@@ -27,3 +27,11 @@ export function appliedBy(stateDirectory: string): EngineName | undefined {
 		return undefined;
 	}
 }
+
+/** File in a stack's state directory that lies there while a handover is under way, and after one that was killed. */
+export function handoverFile(stateDirectory: string): string {
+	return join(stateDirectory, "handover.json");
+}
+
+/** Environment variable by which a handover lets the other engine look at the stack. */
+export const handoverVariable = "PERSISTENT_STACK_HANDOVER";

@@ -2,12 +2,14 @@
  * Guards of the program itself, so that plain `pulumi up` has them too. They only read, run before anything is
  * planned, and stop with an error that names the object and the mend.
  */
+import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { LockedError, lockFile, lockHolder, lockTokenVariable } from "../recovery/lock.ts";
+import { readRestoreJournal, unfinishedRestore } from "../recovery/restore-journal.ts";
 import { serviceNames, type VolumeKey, volumeCatalogue } from "./catalogue.ts";
 import type { StackDirectories } from "./directories.ts";
 import type { DockerHost, FoundVolume } from "./docker-host.ts";
-import { appliedBy, type EngineName } from "./engine-in-use.ts";
+import { appliedBy, type EngineName, handoverFile, handoverVariable } from "./engine-in-use.ts";
 import { GuardError } from "./guard-error.ts";
 import { containerName, ownerOf, type StackIdentity, volumeName } from "./identity.ts";
 import { findVolumes } from "./own-volumes.ts";
@@ -37,16 +39,29 @@ export function guardLock(
 	if (holder && holder.token !== token) throw new LockedError(holder, file);
 }
 
-/** @throws GuardError when the other engine applied the stack last. */
+/** @throws GuardError when a restore was cut off: services must not start on data that is half old, half new. */
+export async function guardRestore(backupDirectory: string, stack: string): Promise<void> {
+	const journal = await readRestoreJournal(backupDirectory, stack);
+	if (journal) throw new GuardError(unfinishedRestore(journal));
+}
+
+/** @throws GuardError when the other engine applied the stack last, or a handover between them is unfinished. */
 export function guardEngine(
 	stack: string,
 	directories: Pick<StackDirectories, "state">,
 	engine: EngineName,
 ): void {
+	if (process.env[handoverVariable]) return;
+	const command = `./docker-dev.sh -s ${stack}`;
+	if (existsSync(handoverFile(directories.state))) {
+		throw new GuardError(
+			`a handover of stack ${stack} from one engine to the other did not come to its end; nothing was changed. Run it again, which undoes or finishes what it began: ${command} handover`,
+		);
+	}
 	const applied = appliedBy(directories.state);
 	if (!applied || applied === engine) return;
 	throw new GuardError(
-		`stack ${stack} was last applied by the ${applied} engine, and this is the ${engine} one, which knows nothing of its objects; nothing was changed. Go on with the ${applied} engine (./docker-dev.sh --engine ${applied} up), or destroy the stack with it first.`,
+		`stack ${stack} was last applied by the ${applied} engine, and this is the ${engine} one, which knows nothing of its objects; nothing was changed. Go on with the ${applied} engine (${command} --engine ${applied} up), or hand the stack over: ${command} handover --to ${engine}`,
 	);
 }
 

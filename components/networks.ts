@@ -18,9 +18,14 @@ export interface NetworksArgs {
 	readonly labels: Readonly<Record<string, string>>;
 }
 
-/** Whether a stack's sidecar has to reach something outside. */
-export function needsEgress(settings: Pick<StackSettings, "offsite">): boolean {
-	return settings.offsite;
+type EgressSettings = Pick<StackSettings, "offsite" | "alarmWebhook" | "alarmPing" | "metricsPort">;
+
+/**
+ * Whether a stack's sidecar has to reach something outside, or be reached from the host: a container on an
+ * internal network alone cannot publish a port (Docker 20.10, measured).
+ */
+export function needsEgress({ offsite, alarmWebhook, alarmPing, metricsPort }: EgressSettings): boolean {
+	return offsite || alarmWebhook !== "" || alarmPing !== "" || metricsPort > 0;
 }
 
 /**

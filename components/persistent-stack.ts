@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import type { AlarmAddresses } from "./alarm-policy.ts";
 import { Backend } from "./backend.ts";
 import { Backup } from "./backup.ts";
 import type { BaseImages } from "./base-images.ts";
@@ -31,6 +32,8 @@ export interface PersistentStackArgs {
 	readonly engine: EngineName;
 	/** Platform of the images, such as linux/amd64. */
 	readonly platform: string;
+	/** Secrets. @default nobody is told of alarms */
+	readonly alarmAddresses?: AlarmAddresses;
 	/** Volumes that this stack already owns, by catalogue key. */
 	readonly existingVolumes?: Partial<Record<VolumeKey, string>>;
 	/** Content of the offsite credentials file, where the settings name one. */
@@ -221,6 +224,7 @@ export class PersistentStack extends pulumi.ComponentResource {
 				staticVolume: volumes.names["backend-static"],
 				backupDirectory: directories.backups,
 				secrets,
+				alarmAddresses: args.alarmAddresses,
 				offsiteCredentials: offsite?.credentials,
 			},
 			child([database, cache, host, ...(offsite ? [offsite] : [])]),

@@ -6,6 +6,7 @@
  * start fast.
  */
 import { z } from "zod";
+import { alarmContradictions, alarmDefinitions, isOpenSecret, secretSettings } from "./alarm-settings.ts";
 import { offsiteContradictions } from "./offsite-rules.ts";
 import { offsiteDefinitions } from "./offsite-settings.ts";
 import { days, define, path, type SettingDefinition, type ValuesOf } from "./setting-definition.ts";
@@ -195,7 +196,23 @@ export const settingDefinitions = {
 		schema: z.number().int().min(1).max(1000),
 		fix: "write a whole number from 1 to 1000",
 	}),
+	diskWarnPercent: define<number>({
+		type: "integer",
+		description:
+			"Used share of a disk, in percent, from which doctor and status warn, and an alarm is given.",
+		default: 85,
+		schema: z.number().int().min(1).max(100),
+		fix: "write a whole number of percent from 1 to 100",
+	}),
+	volumeWarnGb: define<number>({
+		type: "integer",
+		description: "Size of a volume, in GiB, from which doctor and status warn, and an alarm is given.",
+		default: 10,
+		schema: z.number().int().min(1).max(1_048_576),
+		fix: "write a whole number of GiB, 1 or more",
+	}),
 	...offsiteDefinitions,
+	...alarmDefinitions,
 };
 
 /** Name and value of a setting's `name=value`; the value may hold further equals signs. */
@@ -222,9 +239,14 @@ export type StackSettings = ValuesOf<typeof settingDefinitions>;
  * @param stack name of the stack.
  * @param raw values as Pulumi hands them to a program: strings, with anything structured as JSON; keys with
  *   the project's namespace. Keys of other namespaces (providers) are left alone.
- * @throws SettingsError naming every wrong key with its value and the fix, all at once.
+ * @param encrypted those keys whose values the stack file holds encrypted.
+ * @throws SettingsError naming every wrong key with its value, unless that is a secret, and the fix, all at once.
  */
-export function parseSettings(stack: string, raw: Readonly<Record<string, string>>): StackSettings {
+export function parseSettings(
+	stack: string,
+	raw: Readonly<Record<string, string>>,
+	encrypted: ReadonlySet<string> = new Set(),
+): StackSettings {
 	const problems: SettingsProblem[] = [];
 	const parsed: Record<string, unknown> = {};
 	const given = new Map(
@@ -243,12 +265,17 @@ export function parseSettings(stack: string, raw: Readonly<Record<string, string
 			continue;
 		}
 		const result = definition.schema.safeParse(readValue(definition.type, text));
-		if (result.success) parsed[key] = result.data;
-		else problems.push({ key, value: text, fix: definition.fix });
+		const secret = secretSettings.has(key);
+		const value = secret ? "(not shown)" : text;
+		if (!result.success) problems.push({ key, value, fix: definition.fix });
+		else if (secret && isOpenSecret(text) && !encrypted.has(`${projectName}:${key}`)) {
+			problems.push({ key, value, fix: secretFix(key) });
+		} else parsed[key] = result.data;
 	}
 	for (const [key, value] of given) problems.push({ key, value, fix: unknownKeyFix(key) });
 	const settings = parsed as StackSettings;
-	if (problems.length === 0) problems.push(...offsiteContradictions(settings));
+	if (problems.length === 0)
+		problems.push(...offsiteContradictions(settings), ...alarmContradictions(settings));
 	if (problems.length > 0) throw new SettingsError(stack, problems);
 	return { ...settings, prefix: settings.prefix || (stack === "dev" ? "app" : `app-${stack}`) };
 }
@@ -261,6 +288,10 @@ function readValue(type: SettingDefinition<unknown>["type"], text: string): unkn
 	} catch {
 		return undefined;
 	}
+}
+
+function secretFix(key: string): string {
+	return `a secret does not belong into a file as plain text; run pulumi config set --secret ${projectName}:${key}, or write file:PATH of a file of mode 600 that holds it`;
 }
 
 function unknownKeyFix(key: string): string {

@@ -12,7 +12,7 @@ export interface StackContext {
 	readonly identity: StackIdentity;
 	readonly settings: StackSettings;
 	readonly directories: StackDirectories;
-	/** Every config value of the stack, as Pulumi hands it to a program. */
+	/** Config values of the stack, as Pulumi hands them to a program; without those that are encrypted. */
 	readonly config: Readonly<Record<string, string>>;
 }
 
@@ -31,6 +31,10 @@ function isThisProject(file: string): boolean {
 	);
 }
 
+export function stackFile(project: string, stack: string): string {
+	return join(project, `Pulumi.${stack}.yaml`);
+}
+
 /** Names of the stacks that have a settings file. */
 export function stackNames(project: string): string[] {
 	return readdirSync(project)
@@ -45,7 +49,7 @@ export function stackNames(project: string): string[] {
  * @throws SettingsError when settings are wrong, all at once.
  */
 export function loadStack(project: string, stack: string): StackContext {
-	const file = join(project, `Pulumi.${stack}.yaml`);
+	const file = stackFile(project, stack);
 	if (!existsSync(file)) {
 		const known = stackNames(project).join(", ") || "none";
 		throw new Error(`there is no stack ${stack}: ${file} does not exist. Stacks here: ${known}.`);

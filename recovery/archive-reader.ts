@@ -86,20 +86,33 @@ export function readFileChunks(file: string, signal?: AbortSignal): AsyncIterabl
 /**
  * Gives each entry of a tar to `visit`, which must read the content to its end.
  *
+ * @param isEnough asked after each entry: whether the rest need not be read. @default never
  * @throws DamagedError, or what `visit` throws. When the source fails, what came before it has been visited.
  */
-export async function walkTar(source: AsyncIterable<Buffer>, visit: Visit): Promise<void> {
+export async function walkTar(
+	source: AsyncIterable<Buffer>,
+	visit: Visit,
+	isEnough: () => boolean = () => false,
+): Promise<void> {
 	const walker = extract();
 	let last: string | undefined;
 	let visitFailure: unknown;
+	let enough = false;
 	walker.on("entry", (header, content, next) => {
 		last = header.name;
 		// Its end by a cut may come while nobody is reading it; the walker's own error tells of it.
-		content.on("error", () => undefined);
+		let cut: unknown;
+		content.on("error", (error) => {
+			cut = error;
+		});
 		visit(header, content as unknown as AsyncIterable<Buffer>).then(
-			() => next(),
+			() => {
+				enough = isEnough();
+				if (enough) walker.destroy();
+				else next();
+			},
 			(error: unknown) => {
-				visitFailure = error;
+				if (error !== cut) visitFailure = error;
 				next(error as Error);
 			},
 		);
@@ -118,7 +131,7 @@ export async function walkTar(source: AsyncIterable<Buffer>, visit: Visit): Prom
 	try {
 		for await (const chunk of source) {
 			length += chunk.length;
-			if (walkFailure) break;
+			if (walkFailure || enough) break;
 			if (!walker.write(chunk)) {
 				await Promise.race([once(walker, "drain"), finished]).catch(() => undefined);
 			}
@@ -126,6 +139,7 @@ export async function walkTar(source: AsyncIterable<Buffer>, visit: Visit): Prom
 	} catch (error) {
 		sourceFailure = error;
 	}
+	if (enough) return;
 	if (!walkFailure) (walker as NodeJS.WritableStream).end();
 	await finished.catch(() => undefined);
 	const where = last === undefined ? "before the first part" : `in or after ${last}`;
@@ -133,11 +147,17 @@ export async function walkTar(source: AsyncIterable<Buffer>, visit: Visit): Prom
 		if (!(sourceFailure instanceof DamagedError)) throw sourceFailure;
 		throw new DamagedError(`${sourceFailure.message} (noticed ${where})`);
 	}
-	if (visitFailure && visitFailure !== walkFailure) throw visitFailure;
+	if (visitFailure) throw visitFailure;
 	if (walkFailure) {
 		throw new DamagedError(`it is not a whole tar archive ${where}: ${(walkFailure as Error).message}`);
 	}
 	if (length < 1024) throw new DamagedError("it is not a tar archive: it is too short");
+}
+
+/** The same chunks for several readers in turn: one that stops early does not end the stream for the next. */
+export function keepOpen(content: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+	const iterator = content[Symbol.asyncIterator]();
+	return { [Symbol.asyncIterator]: () => ({ next: () => iterator.next() }) };
 }
 
 /** Passes a stream through a program. @throws DamagedError with what the program wrote to stderr. */

@@ -1,6 +1,6 @@
 /** Files that are whole or not there, also after a power failure. */
 import { randomUUID } from "node:crypto";
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 /** Prefix of the names of files being written; with the stack's name after it. */
@@ -16,12 +16,15 @@ export async function syncFile(file: string): Promise<void> {
 	await withFile(file, "r", (handle) => handle.sync());
 }
 
-/** Replaces a file at once, mode 600. */
+/** Replaces a file at once, mode 600. What root writes belongs to the owner of the directory, who has to read it. */
 export async function writeDurably(file: string, content: string): Promise<void> {
-	const draft = join(dirname(file), `${partialPrefix}file-${basename(file)}-${randomUUID()}`);
+	const directory = dirname(file);
+	const draft = join(directory, `${partialPrefix}file-${basename(file)}-${randomUUID()}`);
 	try {
 		await withFile(draft, "wx", async (handle) => {
 			await handle.writeFile(content);
+			const { uid, gid } = await stat(directory);
+			if (uid !== 0 && process.getuid?.() === 0) await handle.chown(uid, gid);
 			await handle.sync();
 		});
 		await rename(draft, file);
@@ -29,7 +32,7 @@ export async function writeDurably(file: string, content: string): Promise<void>
 		await rm(draft, { force: true });
 		throw error;
 	}
-	await syncDirectory(dirname(file));
+	await syncDirectory(directory);
 }
 
 async function withFile(

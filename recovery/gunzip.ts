@@ -50,6 +50,9 @@ export async function* gunzipOne(source: AsyncIterable<Buffer>): AsyncGenerator<
 		throw new DamagedError(
 			code === "Z_BUF_ERROR" ? "the archive was cut short" : "its compressed data are damaged",
 		);
+	} finally {
+		// Whoever stops early closes the file too.
+		if (!inflate.readableEnded) input.destroy();
 	}
 	for await (const _ of input) {
 		// What follows the compressed data is counted by `body`.

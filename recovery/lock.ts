@@ -67,6 +67,12 @@ export function lockFile(backupDirectory: string, stack: string): string {
 	return join(backupDirectory, `.${stack}.lock`);
 }
 
+/** Whether a file is one that somebody wrote on the way to the lock; it stays behind when that one is killed. */
+export function isLockDraft(name: string, stack: string): boolean {
+	const draft = `${lockFile("", stack)}.`;
+	return name.startsWith(draft) && /^[0-9a-f-]{36}$/.test(name.slice(draft.length));
+}
+
 export interface Lock {
 	readonly token: string;
 	release(): void;

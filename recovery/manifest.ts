@@ -26,6 +26,8 @@ const partSchema = z.object({
 	entries: count.optional(),
 	/** In an archive of files: files, links and devices, each once; directories not counted. */
 	files: count.optional(),
+	/** In an archive of files: bytes when unpacked; not noted by older versions. */
+	content: count.optional(),
 });
 
 const databaseSchema = z.object({
@@ -48,6 +50,8 @@ const databaseSchema = z.object({
 	/** What ALTER DATABASE SET and ALTER ROLE IN DATABASE SET have set. Role `null`: for everybody. */
 	settings: z.array(z.object({ role: z.string().nullable(), values: z.array(z.string()) })),
 	extensions: z.record(z.string(), z.string()),
+	/** Bytes on the server's disk; not noted by older versions. */
+	size: count.optional(),
 	/** Rows per table, `schema.table` quoted as SQL needs it, counted in the snapshot of the dump. */
 	rows: z.record(z.string(), count),
 });

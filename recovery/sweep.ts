@@ -3,6 +3,7 @@ import { lstat, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { partialPrefix } from "./durable-file.ts";
 import { indexEnding } from "./index-file.ts";
+import { isLockDraft } from "./lock.ts";
 import { parsePointName } from "./names.ts";
 
 /** No draft takes this long to write. */
@@ -31,9 +32,9 @@ export async function sweepPartials(directory: string, stack: string): Promise<s
 	}
 	return removed;
 
-	/** Drafts carry no stack, and another stack of the same directory may be writing one just now. */
+	/** Another stack of the same directory, or who just asks for the lock, may be writing one just now. */
 	async function isOldDraft(name: string): Promise<boolean> {
-		if (!name.startsWith(`${partialPrefix}file-`)) return false;
+		if (!name.startsWith(`${partialPrefix}file-`) && !isLockDraft(name, stack)) return false;
 		const info = await lstat(join(directory, name)).catch(() => undefined);
 		return info !== undefined && Math.abs(Date.now() - info.mtimeMs) > draftMinutes * 60_000;
 	}

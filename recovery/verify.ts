@@ -1,6 +1,7 @@
 /** Checks a recovery point: the stored bytes against its index, and every part against the manifest in it. */
 import { join } from "node:path";
 import {
+	keepOpen,
 	Meter,
 	openContent,
 	type ReadOptions,
@@ -12,7 +13,7 @@ import { DamagedError, WrongKeyError } from "./damaged-error.ts";
 import { type IndexFile, readIndex, type Verification } from "./index-file.ts";
 import { type Compression, type Manifest, type ManifestPart, parseManifest } from "./manifest.ts";
 import { type PointName, parsePointName, partNames } from "./names.ts";
-import { DumpReader, plainTableName } from "./sql-reader.ts";
+import { type DumpContent, DumpReader, plainTableName } from "./sql-reader.ts";
 
 /** What a check found. */
 export interface VerifyResult {
@@ -38,8 +39,12 @@ export interface SeenPart {
 	readonly sha256: string;
 	/** In an archive of files. */
 	readonly entries?: number;
+	/** In an archive of files: everything but directories. */
+	readonly files?: number;
+	/** In an archive of files: bytes when unpacked. */
+	readonly content?: number;
 	/** In a dump. */
-	readonly rows?: ReadonlyMap<string, number>;
+	readonly dump?: DumpContent;
 }
 
 /**
@@ -61,7 +66,7 @@ export async function verifyPoint(
 	const index = await readIndex(path);
 	const stored = new Meter();
 	const bytes = stored.pass(readFileChunks(path, options.signal), options.onProgress);
-	const found: Found = { parts: new Map(), problems: [] };
+	const found = emptyFound();
 	const openable = !name.encrypted || options.identity !== undefined;
 	let readToTheEnd = true;
 
@@ -72,8 +77,7 @@ export async function verifyPoint(
 	} else {
 		try {
 			const content = openContent(bytes, name, options.identity);
-			if (name.kind === "full") await readParts(content, found);
-			else await readPart(partNames(name.stamp, "gzip").database, content, found);
+			await readContent(content, name.kind === "full" ? undefined : file.replace(/\.age$/, ""), found);
 		} catch (error) {
 			if (!(error instanceof DamagedError)) throw error;
 			if (name.encrypted && index && (await isAsWritten(path, index, options.signal))) {
@@ -115,10 +119,30 @@ async function isAsWritten(path: string, index: IndexFile, signal?: AbortSignal)
 	return size === index.size && sha256 === index.sha256;
 }
 
-interface Found {
+/** What was read so far. */
+export interface Found {
 	readonly parts: Map<string, SeenPart>;
 	readonly problems: string[];
 	manifest?: Manifest;
+}
+
+export function emptyFound(): Found {
+	return { parts: new Map(), problems: [] };
+}
+
+/**
+ * Reads decompressed content to its end.
+ *
+ * @param part name of the only part; undefined for an archive of parts.
+ * @throws DamagedError for what cannot be read on; everything else that is wrong is noted.
+ */
+export async function readContent(
+	content: AsyncIterable<Buffer>,
+	part: string | undefined,
+	found: Found,
+): Promise<void> {
+	if (part === undefined) await readParts(content, found);
+	else await readPart(part, content, found);
 }
 
 const largestManifest = 64 << 20;
@@ -154,31 +178,38 @@ async function readParts(content: AsyncIterable<Buffer>, found: Found): Promise<
 async function readPart(name: string, content: AsyncIterable<Buffer>, found: Found): Promise<void> {
 	const meter = new Meter();
 	const bytes = keepOpen(meter.pass(content));
-	let entries: number | undefined;
-	let rows: ReadonlyMap<string, number> | undefined;
+	let seen: Omit<SeenPart, "name" | "size" | "sha256"> = {};
 	try {
 		const compression = archiveCompression(name);
-		if (compression) {
-			let count = 0;
-			await walkTar(openContent(bytes, { compression, encrypted: false }), async (_, entry) => {
-				count++;
-				await drain(entry);
-			});
-			entries = count;
-		} else if (/^db_backup_.*\.sql$/.test(name)) {
+		if (compression) seen = await readFileArchive(openContent(bytes, { compression, encrypted: false }));
+		else if (/^db_backup_.*\.sql$/.test(name)) {
 			const reader = new DumpReader();
 			for await (const chunk of bytes) reader.add(chunk);
-			const dump = reader.end();
-			rows = dump.rows;
-			if (!dump.complete) found.problems.push(`${name} is not a whole dump: its last line is missing`);
+			seen = { dump: reader.end() };
+			if (!seen.dump?.complete) found.problems.push(`${name} is not a whole dump: its last line is missing`);
 		}
 	} catch (error) {
 		if (!(error instanceof DamagedError)) throw error;
 		found.problems.push(`${name}: ${error.message}`);
 	}
 	await drain(bytes);
-	const { size, sha256 } = meter.result();
-	found.parts.set(name, { name, size, sha256, entries, rows });
+	found.parts.set(name, { name, ...meter.result(), ...seen });
+}
+
+async function readFileArchive(content: AsyncIterable<Buffer>) {
+	const seen = { entries: 0, files: 0, content: 0 };
+	const counted = async function* () {
+		for await (const chunk of content) {
+			seen.content += chunk.length;
+			yield chunk;
+		}
+	};
+	await walkTar(counted(), async (header, entry) => {
+		seen.entries++;
+		if (header.type !== "directory") seen.files++;
+		await drain(entry);
+	});
+	return seen;
 }
 
 function archiveCompression(name: string): Compression | undefined {
@@ -187,7 +218,7 @@ function archiveCompression(name: string): Compression | undefined {
 }
 
 /** What of the parts is not as the manifest says. */
-function comparison(manifest: Manifest, seen: ReadonlyMap<string, SeenPart>): string[] {
+export function comparison(manifest: Manifest, seen: ReadonlyMap<string, SeenPart>): string[] {
 	const problems: string[] = [];
 	for (const part of manifest.parts) {
 		const there = seen.get(part.name);
@@ -209,8 +240,8 @@ function partDifferences(part: ManifestPart, seen: SeenPart, manifest: Manifest)
 	if (part.entries !== undefined && seen.entries !== part.entries) {
 		return [`${part.name} has ${seen.entries} entries, the manifest says ${part.entries}`];
 	}
-	if (part.holds !== "database" || !seen.rows) return [];
-	const inDump = new Map([...seen.rows].map(([table, rows]) => [plainTableName(table), rows]));
+	if (part.holds !== "database" || !seen.dump) return [];
+	const inDump = new Map([...seen.dump.rows].map(([table, rows]) => [plainTableName(table), rows]));
 	return Object.entries(manifest.database.rows).flatMap(([table, rows]) => {
 		const there = inDump.get(plainTableName(table)) ?? 0;
 		return there === rows ? [] : [`${part.name} has ${there} rows of ${table}, the manifest says ${rows}`];
@@ -228,10 +259,4 @@ function oldScriptProblems(name: PointName, seen: ReadonlyMap<string, SeenPart>)
 
 async function drain(content: AsyncIterable<Buffer>): Promise<void> {
 	for await (const _ of content);
-}
-
-/** The same chunks for several readers in turn: one that stops early does not end the stream for the next. */
-function keepOpen(content: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
-	const iterator = content[Symbol.asyncIterator]();
-	return { [Symbol.asyncIterator]: () => ({ next: () => iterator.next() }) };
 }

@@ -2,6 +2,7 @@
 import type { RetentionDecision, RetentionPlan } from "../../recovery/retention.ts";
 import { findSidecar, runAgent } from "../agent.ts";
 import type { Invocation, VerbContext } from "../context.ts";
+import { settleRestore } from "../lock.ts";
 import { count, formatBytes, type Output, table } from "../output.ts";
 
 interface Pruned extends Omit<RetentionPlan, "reference"> {
@@ -15,6 +16,7 @@ export async function prune(context: VerbContext, { options }: Invocation): Prom
 	// By the policy that is in force, which is the container's, not by an edit that no up has applied.
 	const sidecar = await findSidecar(context);
 	const dryRun = Boolean(options.dryRun);
+	if (!dryRun) await settleRestore(context, "backup prune");
 	const { value } = await runAgent<Pruned>(context, sidecar, ["prune", ...(dryRun ? ["--dry-run"] : [])]);
 	const { deleted, decisions, copiesKept } = value;
 	output.data(stack, { directory: sidecar.directory, ...value });
@@ -65,5 +67,6 @@ function why({ reason, ageDays, keptDays = 0 }: RetentionDecision): string {
 		floor: "one of the newest verified full backups, which always stay",
 		foreign: "not known to be of this stack, so never deleted",
 		future: "its date is to come; the clock may be wrong",
+		waiting: "not offsite yet",
 	}[reason];
 }

@@ -1,6 +1,6 @@
 /** `stack backup verify`: reads recovery points from end to end. */
-import { accessSync, constants, existsSync, realpathSync, statSync } from "node:fs";
-import { basename, delimiter, dirname, join, resolve } from "node:path";
+import { existsSync, statSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import { Progress } from "../../agent/progress.ts";
 import { updateLatest } from "../../recovery/latest.ts";
 import { parsePointName } from "../../recovery/names.ts";
@@ -9,18 +9,13 @@ import { type VerifyResult, verifyPoint } from "../../recovery/verify.ts";
 import { verifyAndRecord } from "../../recovery/verify-and-record.ts";
 import { findSidecar, runAgent } from "../agent.ts";
 import { AgentProgress } from "../agent-progress.ts";
-import { type Invocation, invocationDirectory, type VerbContext } from "../context.ts";
+import { type BackupFile, findBackupFile, identityFile } from "../backup-file.ts";
+import type { Invocation, VerbContext } from "../context.ts";
 import { type ServiceContainer, stackContainers } from "../docker.ts";
 import { exitCodes, StackError } from "../errors.ts";
 import type { Output } from "../output.ts";
 import { newestOf, ownership, readPoints } from "../recovery-points.ts";
 import { checkApart, requireKey } from "../verify-apart.ts";
-
-/** A file to be checked. */
-interface Target {
-	readonly directory: string;
-	readonly file: string;
-}
 
 export type Checked = Pick<VerifyResult, "file" | "ok" | "how" | "problems" | "origin">;
 
@@ -33,7 +28,7 @@ export async function verify(
 	const identity = options.identity === undefined ? undefined : identityFile(String(options.identity));
 	const checked: (Checked & { path: string })[] = [];
 	for (const [directory, files] of Map.groupBy(targets, (target) => target.directory)) {
-		const results = await check(
+		const results = await checkBackups(
 			context,
 			directory,
 			files.map(({ file }) => file),
@@ -75,7 +70,7 @@ async function chooseTargets(
 	context: VerbContext,
 	names: readonly string[],
 	{ latest, all }: Invocation["options"],
-): Promise<Target[]> {
+): Promise<BackupFile[]> {
 	const asked = [names.length > 0 && "a FILE", latest && "--latest", all && "--all"].filter(Boolean);
 	if (asked.length > 1) {
 		throw new StackError(`${asked.join(" and ")} say different things`, {
@@ -84,7 +79,7 @@ async function chooseTargets(
 		});
 	}
 	const directory = context.load().directories.backups;
-	if (names.length > 0) return names.map((name) => findTarget(context, directory, name));
+	if (names.length > 0) return names.map((name) => findTarget(context, name));
 	const points = await readPoints(context);
 	const newest = newestOf(points, context.stack, new Date());
 	const chosen = all
@@ -100,43 +95,13 @@ async function chooseTargets(
 	return chosen.map(({ file }) => ({ directory, file }));
 }
 
-/** By name in the backup directory, or by path; links such as latest.tar.gz are followed. */
-function findTarget(context: VerbContext, backups: string, name: string): Target {
-	const places = [resolve(invocationDirectory(), name), ...(name.includes("/") ? [] : [join(backups, name)])];
-	const found = places.findLast((place) => existsSync(place));
-	if (!found) {
-		throw new StackError(`there is no backup ${name}`, {
-			exitCode: exitCodes.usage,
-			fix: `see what there is: ${context.command("backup list")}`,
-		});
-	}
-	const path = realpathSync(found);
-	const file = basename(path);
-	if (!parsePointName(file) || !statSync(path).isFile()) {
-		throw new StackError(`${path} does not have the name of a backup`, {
-			exitCode: exitCodes.usage,
-			fix: "such a name is full_backup_YYYYMMDD_HHMMSS.tar.gz or db_backup_YYYYMMDD_HHMMSS.sql",
-		});
-	}
-	const directory = dirname(path);
-	return { directory: sameDirectory(directory, backups) ? backups : directory, file };
-}
-
-function sameDirectory(one: string, other: string): boolean {
-	return existsSync(other) && realpathSync(other) === one;
-}
-
-function identityFile(name: string): string {
-	const path = resolve(invocationDirectory(), name);
-	try {
-		accessSync(path, constants.R_OK);
-		if (statSync(path).isFile()) return path;
-	} catch {
-		// Told below.
-	}
-	throw new StackError(`the key ${path} cannot be read`, {
+/** @throws StackError when there is no such file, or its name is not a backup's. */
+function findTarget(context: VerbContext, name: string): BackupFile {
+	const found = findBackupFile(context, name);
+	if (parsePointName(found.file)) return found;
+	throw new StackError(`${join(found.directory, found.file)} does not have the name of a backup`, {
 		exitCode: exitCodes.usage,
-		fix: "name the file with the age or ssh private key: --identity FILE",
+		fix: "such a name is full_backup_YYYYMMDD_HHMMSS.tar.gz or db_backup_YYYYMMDD_HHMMSS.sql",
 	});
 }
 
@@ -144,7 +109,7 @@ function identityFile(name: string): string {
  * In the backup container where it runs, else here. A private key never gets into the backup container, which
  * must not be able to decrypt: with one it is here, or in a container of its own without a network.
  */
-async function check(
+export async function checkBackups(
 	context: VerbContext,
 	directory: string,
 	files: readonly string[],

@@ -1,12 +1,12 @@
 /** `stack destroy`: removes the stack by its engine; its removal policy says what becomes of the data. */
-import type { Engine, Plan } from "../../engine/engine.ts";
-import { changesAsJson, openStackEngine, run, summary } from "../apply.ts";
+import { changesAsJson, openStackEngine, summary } from "../apply.ts";
 import { confirm } from "../confirm.ts";
 import type { Invocation, VerbContext } from "../context.ts";
 import { isRemote, requireDocker } from "../docker.ts";
 import { withLock } from "../lock.ts";
 import { changes, volumeVerdicts } from "../plan.ts";
 import { dockerHost } from "../setup/docker-host.ts";
+import { destroyAsShown, rehearseDestroy } from "../teardown.ts";
 import { findStackVolumes } from "../volumes.ts";
 import { planText, verdictTable } from "./preview.ts";
 
@@ -18,7 +18,7 @@ export async function destroy(context: VerbContext, { options }: Invocation): Pr
 	const names = new Map(volumes.map(({ key, name }) => [key as string, name]));
 	const engine = await openStackEngine(context);
 	output.progress(`stack ${stack}, by the ${engine.name} engine`);
-	const plan = await rehearse(context, engine);
+	const plan = await rehearseDestroy(context, engine, volumes);
 	const verdicts = volumeVerdicts(plan, existing);
 	const told = { engine: engine.name, changes: changesAsJson(plan), volumes: verdicts };
 	if (changes(plan).length === 0) {
@@ -49,9 +49,7 @@ export async function destroy(context: VerbContext, { options }: Invocation): Pr
 		given,
 		unattended: `./docker-dev.sh -s ${stack} destroy --yes`,
 	});
-	const done = await withLock(context, "destroy", () =>
-		run(context, (runOptions) => engine.destroy({ ...runOptions, approve: (now) => sameAsShown(plan, now) })),
-	);
+	const done = await withLock(context, "destroy", () => destroyAsShown(context, engine, plan));
 	const kept = volumeVerdicts(done, existing).filter(
 		({ operation, key }) => operation === "forget" && existing.has(key),
 	);
@@ -60,34 +58,4 @@ export async function destroy(context: VerbContext, { options }: Invocation): Pr
 	output.result(`Stack ${stack} is removed: ${summary(done)}.`);
 	if (kept.length > 0) output.result(`Kept: ${kept.map(({ key }) => names.get(key)).join(", ")}`);
 	output.result(`Backups are kept: ${backups}`);
-}
-
-/** The plan of a destroy, with nothing done: the approval is refused. */
-async function rehearse(context: VerbContext, engine: Engine): Promise<Plan> {
-	let shown: Plan | undefined;
-	try {
-		await run(context, ({ signal }) =>
-			engine.destroy({
-				signal,
-				approve: (plan) => {
-					shown = plan;
-					throw new Error("only looked at");
-				},
-			}),
-		);
-	} catch (error) {
-		if (!shown) throw error;
-	}
-	return shown ?? [];
-}
-
-function sameAsShown(shown: Plan, now: Plan): void {
-	const list = (plan: Plan) =>
-		changes(plan)
-			.map(({ operation, urn }) => `${operation} ${urn}`)
-			.sort()
-			.join("\n");
-	if (list(shown) !== list(now)) {
-		throw new Error("the stack has changed since you were asked; nothing was removed. Run destroy again.");
-	}
 }

@@ -4,19 +4,18 @@ import type { Step } from "../../engine/engine.ts";
 import { apply, openStackEngine, readyDocker, refuseSteps } from "../apply.ts";
 import type { Invocation, VerbContext } from "../context.ts";
 import { type ServiceContainer, stackContainers } from "../docker.ts";
-import { exitCodes, StackError } from "../errors.ts";
 import { ensureHostDirectories } from "../host-directories.ts";
 import { withLock } from "../lock.ts";
 import { count } from "../output.ts";
-import { changes } from "../plan.ts";
-import { chosenServices, startContainers, stopContainers, waitForHealth } from "../services.ts";
+import { bringsBack, changes } from "../plan.ts";
+import { chosenServices, readTimeout, startContainers, stopContainers, waitForHealth } from "../services.ts";
 
 /** Seconds to wait for health: the longest that the program itself waits at creation. */
 const defaultTimeout = 300;
 
 export async function start(context: VerbContext, { arguments: names, options }: Invocation): Promise<void> {
 	const services = chosenServices(names);
-	const seconds = readTimeout(options.timeout);
+	const seconds = readTimeout(options.timeout, defaultTimeout);
 	await readyDocker(context);
 	context.output.progress(`stack ${context.stack}`);
 	await bringUp(context, services, seconds, "started");
@@ -47,7 +46,7 @@ export async function restart(
 	{ arguments: names, options }: Invocation,
 ): Promise<void> {
 	const services = chosenServices(names);
-	const seconds = readTimeout(options.timeout);
+	const seconds = readTimeout(options.timeout, defaultTimeout);
 	await readyDocker(context);
 	const containers = await ofServices(context, services);
 	context.output.progress(`stack ${context.stack}`);
@@ -110,12 +109,6 @@ async function bringUp(
 	}
 }
 
-/** Makes what is missing, or starts what is stopped; anything else is a change. */
-function bringsBack({ operation, differences }: Step): boolean {
-	if (operation === "create") return true;
-	return operation === "update" && differences.every(({ property }) => property === "mustRun");
-}
-
 /** What an up would change. Not knowing is no reason to fail a start. */
 async function findPending(context: VerbContext, signal: AbortSignal): Promise<Step[]> {
 	try {
@@ -139,13 +132,4 @@ function absent(stack: string, names: readonly string[]): string {
 	return names.length === 0
 		? `stack ${stack} has no containers`
 		: `no container of ${names.join(", ")} in stack ${stack}`;
-}
-
-function readTimeout(given: unknown): number {
-	if (given === undefined) return defaultTimeout;
-	if (typeof given === "string" && /^[1-9]\d{0,5}$/.test(given)) return Number(given);
-	throw new StackError(`--timeout ${String(given)} is not a number of seconds`, {
-		exitCode: exitCodes.usage,
-		fix: "write a whole number, such as --timeout 120",
-	});
 }

@@ -1,13 +1,19 @@
 /** `stack status`: services and volumes and how they are. */
 import { serviceNames } from "../../components/catalogue.ts";
 import { appliedBy } from "../../components/engine-in-use.ts";
+import { lockFile, lockHolder } from "../../recovery/lock.ts";
+import { readRestoreJournal } from "../../recovery/restore-journal.ts";
 import { backupAsJson, backupText, lookAtBackups } from "../backup-status.ts";
 import type { Invocation, VerbContext } from "../context.ts";
 import { docker, type ServiceContainer, stackContainers } from "../docker.ts";
+import { passedLimits } from "../doctor/limits.ts";
 import { exitCodes } from "../errors.ts";
 import { age, count, type Output, table } from "../output.ts";
-import { isWell } from "../services.ts";
+import { addressOf, isWell } from "../services.ts";
 import { findStackVolumes } from "../volumes.ts";
+
+/** For the sizes of volumes, which have to be measured: a status is waited for. */
+const measuringSeconds = 3;
 
 export async function status(context: VerbContext, { options }: Invocation): Promise<number> {
 	const { output, stack, signal } = context;
@@ -22,7 +28,11 @@ export async function status(context: VerbContext, { options }: Invocation): Pro
 	);
 	const address = addressOf(containers);
 	const exists = containers.length > 0 || volumes.some(({ found }) => found);
-	const backups = await lookAtBackups(context);
+	const unfinished = await findUnfinishedRestore(context);
+	const [backups, limits] = await Promise.all([
+		lookAtBackups(context),
+		exists ? passedLimits(context, volumes, measuringSeconds) : [],
+	]);
 
 	output.data(stack, {
 		exists,
@@ -37,6 +47,8 @@ export async function status(context: VerbContext, { options }: Invocation): Pro
 			present: Boolean(found),
 		})),
 		backup: backupAsJson(stack, backups),
+		restore: unfinished ?? null,
+		limits,
 	});
 	output.result(
 		`Stack ${stack}${engine ? `, applied by the ${engine} engine` : ""}${address ? `, at ${address}` : ""}\n`,
@@ -56,6 +68,8 @@ export async function status(context: VerbContext, { options }: Invocation): Pro
 		]);
 		output.result(table(["volume", "class", "state", "purpose"], rows));
 		output.result(`\n${backupText(stack, backups, output)}`);
+		if (unfinished) output.result(output.style(["red", "bold"], restoreText(context, unfinished)));
+		for (const limit of limits) output.result(`${output.style("yellow", "Limit passed")}: ${limit}`);
 		if (!well) {
 			const missing = containers.length < serviceNames.length;
 			output.progress(
@@ -65,6 +79,23 @@ export async function status(context: VerbContext, { options }: Invocation): Pro
 	}
 	const good = well && backups.state?.fresh === true;
 	return options.exitCode && !good ? exitCodes.unhealthy : exitCodes.done;
+}
+
+/** A restore that is under way, or was cut off. A journal that cannot be read is told by the verbs that need it. */
+async function findUnfinishedRestore(context: VerbContext) {
+	const { backups } = context.load().directories;
+	const journal = await readRestoreJournal(backups, context.stack).catch(() => undefined);
+	if (!journal) return undefined;
+	const { archive, startedAt, phase } = journal;
+	return { archive, startedAt, phase, underWay: lockHolder(lockFile(backups, context.stack)) !== undefined };
+}
+
+function restoreText(
+	{ command }: VerbContext,
+	{ archive, phase, underWay }: NonNullable<Awaited<ReturnType<typeof findUnfinishedRestore>>>,
+): string {
+	if (underWay) return `A restore of ${archive} is under way (${phase})`;
+	return `The restore of ${archive} was cut off (${phase}). Put it right: ${command("start")}`;
 }
 
 function serviceTable(
@@ -129,13 +160,4 @@ async function imageNames(
 		if (!names.has(id) || name.startsWith(`${prefix}-`)) names.set(id, name);
 	}
 	return names;
-}
-
-/** Where the proxy really listens. */
-function addressOf(containers: readonly ServiceContainer[]): string | undefined {
-	const [port] =
-		containers.find(({ service, state }) => service === "proxy" && state === "running")?.ports ?? [];
-	return (
-		port && `http://${port.replace(/^(0\.0\.0\.0|::):/, "127.0.0.1:").replace(/^(.*:.*):(\d+)$/, "[$1]:$2")}`
-	);
 }

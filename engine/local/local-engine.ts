@@ -1,14 +1,17 @@
+import { readFileSync } from "node:fs";
 import { readDockerHost } from "../../components/docker-host.ts";
+import { appliedBy } from "../../components/engine-in-use.ts";
 import { ownerOf } from "../../components/identity.ts";
 import type { Engine, EngineEvent, Plan, RunOptions, Step, UpOptions, UpResult } from "../engine.ts";
 import { EngineError } from "../errors.ts";
-import type { StackContext } from "../stack-context.ts";
+import { type StackContext, stackFile } from "../stack-context.ts";
 import { Deployment, protectedMessage } from "./deployment.ts";
 import { refuseForeignTypes } from "./foreign-types.ts";
 import { startMonitor } from "./monitor.ts";
 import { readPassphrase } from "./passphrase.ts";
 import { startProgram } from "./program.ts";
 import { providers } from "./providers/index.ts";
+import { decryptSettings } from "./secret-settings.ts";
 import { State, stateFile } from "./state.ts";
 import { nameOf } from "./urn.ts";
 import { type Properties, plainProperties } from "./values.ts";
@@ -81,6 +84,12 @@ export class LocalEngine implements Engine {
 		return await State.open(file, readPassphrase(this.#context.project));
 	}
 
+	async #secretSettings(): Promise<Record<string, string>> {
+		const { project, identity } = this.#context;
+		const file = stackFile(project, identity.stack);
+		return await decryptSettings(file, readFileSync(file, "utf8"), () => readPassphrase(project));
+	}
+
 	async #run(
 		state: State,
 		run: RunOptions & {
@@ -90,6 +99,7 @@ export class LocalEngine implements Engine {
 		},
 	): Promise<Pick<Deployment, "plan" | "outputs" | "changesRecords">> {
 		const onEvent = run.onEvent ?? ignore;
+		const secrets = await this.#secretSettings();
 		const deployment = new Deployment(state, {
 			stack: this.#context.identity.stack,
 			dryRun: run.dryRun,
@@ -135,6 +145,7 @@ export class LocalEngine implements Engine {
 		const lines: string[] = [];
 		const program = startProgram({
 			context: this.#context,
+			secrets,
 			address: monitor.address,
 			dryRun: run.dryRun,
 			onLine: (line) => lines.push(line),
@@ -163,8 +174,10 @@ export class LocalEngine implements Engine {
  * A stack that runs here and of which this state knows nothing was applied from another directory. Applied from
  * here as well, its volumes would belong to both states, and a destroy of one would take them from the other.
  */
-async function refuseForeignContainers({ identity }: StackContext, state: State): Promise<void> {
+async function refuseForeignContainers({ identity, directories }: StackContext, state: State): Promise<void> {
 	if (state.resources.length > 0 || state.interrupted.size > 0) return;
+	// The program's own guard says whose they are.
+	if (appliedBy(directories.state)) return;
 	const { containers } = await readDockerHost();
 	const foreign = containers.filter(({ owner }) => owner === ownerOf(identity.stack)).map(({ name }) => name);
 	if (foreign.length === 0) return;

@@ -2,12 +2,15 @@ import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { programDirectory } from "../../components/directories.ts";
+import { encryptedKeysVariable } from "../../components/encrypted-keys.ts";
 import { engineVariable } from "../../components/engine-in-use.ts";
 import { projectName } from "../../components/settings.ts";
 import type { StackContext } from "../stack-context.ts";
 
 export interface ProgramRun {
 	readonly context: StackContext;
+	/** Config values that the stack file holds encrypted. */
+	readonly secrets: Readonly<Record<string, string>>;
 	/** `host:port` of the monitor. */
 	readonly address: string;
 	/** Whether the program is to learn that this is a preview. */
@@ -27,7 +30,7 @@ export interface RunningProgram {
 const parallel = 16;
 
 /** Starts the program exactly as Pulumi's own Node.js language host does. */
-export function startProgram({ context, address, dryRun, onLine }: ProgramRun): RunningProgram {
+export function startProgram({ context, secrets, address, dryRun, onLine }: ProgramRun): RunningProgram {
 	const runner = createRequire(import.meta.url).resolve("@pulumi/pulumi/cmd/run");
 	const options = {
 		monitor: address,
@@ -51,8 +54,8 @@ export function startProgram({ context, address, dryRun, onLine }: ProgramRun): 
 			cwd: programDirectory,
 			env: {
 				...process.env,
-				PULUMI_CONFIG: JSON.stringify(context.config),
-				PULUMI_CONFIG_SECRET_KEYS: "[]",
+				PULUMI_CONFIG: JSON.stringify({ ...context.config, ...secrets }),
+				[encryptedKeysVariable]: JSON.stringify(Object.keys(secrets)),
 				PULUMI_NODEJS_TYPESCRIPT: "false",
 				NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} ${withoutStackTraces()}`.trim(),
 				[engineVariable]: "local",

@@ -4,7 +4,7 @@ import { delimiter, join } from "node:path";
 import type { EngineEvent as PulumiEvent, Stack } from "@pulumi/pulumi/automation/index.js";
 import { programDirectory } from "../../components/directories.ts";
 import type { Engine, Plan, RunOptions, Step, UpOptions, UpResult } from "../engine.ts";
-import { EngineError } from "../errors.ts";
+import { EngineError, UnreachableError } from "../errors.ts";
 import { passphraseFile, readPassphrase } from "../local/passphrase.ts";
 import type { StackContext } from "../stack-context.ts";
 import { diagnosticText, finishedStep, stepOf } from "./plan-events.ts";
@@ -19,6 +19,14 @@ export function isPulumiInstalled(): boolean {
 			return false;
 		}
 	});
+}
+
+/** @throws UnreachableError when there is no `pulumi` on the PATH. */
+export function requirePulumi(): void {
+	if (isPulumiInstalled()) return;
+	throw new UnreachableError(
+		"there is no pulumi on the PATH; nothing was changed. Install it, or go on with the local engine (--engine local).",
+	);
 }
 
 /** Applies the program with Pulumi, through its Automation API. */
@@ -62,11 +70,7 @@ export class PulumiEngine implements Engine {
 	}
 
 	async #selectStack(): Promise<Stack> {
-		if (!isPulumiInstalled()) {
-			throw new EngineError(
-				"there is no pulumi on the PATH; install it, or use ./docker-dev.sh --engine local.",
-			);
-		}
+		requirePulumi();
 		const { LocalWorkspace } = await import("@pulumi/pulumi/automation/index.js");
 		const { project, identity, directories } = this.#context;
 		mkdirSync(directories.state, { recursive: true, mode: 0o700 });
@@ -137,7 +141,7 @@ class Run {
  * Environment for Pulumi: this project's Node first on the PATH; where nobody is logged in anywhere, state
  * and passphrase in `.stack`.
  */
-function pulumiEnvironment(project: string): Record<string, string> {
+export function pulumiEnvironment(project: string): Record<string, string> {
 	const environment: Record<string, string> = {
 		PATH: [join(programDirectory, "node_modules", ".bin"), process.env.PATH].join(delimiter),
 		PULUMI_SKIP_UPDATE_CHECK: "true",

@@ -136,7 +136,11 @@ test("status says when the first is due, and words what is overdue, damaged or f
 		reason: "a full backup was due; run ./docker-dev.sh backup",
 		due: new Date("2026-03-01T02:00:00Z"),
 		points: [damaged],
-		status: { since: "2026-01-01T00:00:00Z", lastRun: { ...run, outcome: "failed" as const, message } },
+		status: {
+			since: "2026-01-01T00:00:00Z",
+			lastRun: { ...run, outcome: "failed" as const, message },
+			runs: { success: 0, failed: 1, skipped: 0 },
+		},
 	};
 	expect(backupText("qa", { directory: "/host/b", state: overdue }, output, now).split("\n")).toEqual([
 		"BACKUP OVERDUE: a full one was due 10 hours ago. Make one: ./docker-dev.sh -s qa backup",

@@ -1,5 +1,6 @@
 /** The backup verbs as an operator runs them, on a real stack: what they make, refuse and say. */
 import {
+	appendFileSync,
 	closeSync,
 	existsSync,
 	mkdirSync,
@@ -278,7 +279,12 @@ describe("after a full backup and one of the database", () => {
 		await stack.run(["up", "--no-backup"]);
 		expect(archives()).toEqual(before);
 		stack.configure({ backendMigrateCommand: "python manage.py migrate --noinput" });
+		await stack.run(["up", "--no-backup"]);
+		const image = () => docker("inspect", "--format", "{{.Image}}", `${stack.name}-backend`);
+		const old = image();
+		appendFileSync(join(stack.directory, "app", "backend", "config", "urls.py"), "\n# another release\n");
 		const applied = await json("up");
+		expect(image()).not.toBe(old);
 		expect(applied.backup).toMatchObject({ class: "safety", verified: { ok: true } });
 		expect(archives()).toEqual([...before, applied.backup.file].sort());
 	});

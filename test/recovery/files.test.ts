@@ -114,16 +114,23 @@ test("the sweep removes what killed runs of this stack left, and nothing else", 
 	writeFileSync(join(where, ".partial-file-old"), "x");
 	utimesSync(join(where, ".partial-file-old"), 0, 0);
 	writeFileSync(join(where, ".partial-file-young"), "x");
+	const draftOf = (stack: string) => `.${stack}.lock.00000000-0000-4000-8000-000000000000`;
+	for (const stack of ["test", "other"]) {
+		writeFileSync(join(where, draftOf(stack)), "x");
+		utimesSync(join(where, draftOf(stack)), 0, 0);
+	}
 	symlinkSync("/etc", join(where, "etc"));
 	expect((await sweepPartials(where, "test")).sort()).toEqual([
 		".partial-file-old",
 		".partial-test-20260101_020000",
+		draftOf("test"),
 		`${orphan}.json`,
 	]);
 	expect(readdirSync(where).sort()).toEqual(
 		[
 			".partial-file-young",
 			".partial-test-two-20260101_020000",
+			draftOf("other"),
 			"etc",
 			kept,
 			`${kept}.json`,

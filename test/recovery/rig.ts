@@ -21,6 +21,8 @@ export function run(command: string, args: readonly string[], input?: string | B
 		input,
 		encoding: "utf8",
 		maxBuffer: 1 << 28,
+		// It blocks the test's own time limit.
+		timeout: 240_000,
 	});
 	return { code: status ?? -1, stdout, stderr };
 }
@@ -99,10 +101,13 @@ export class Rig {
 				`--name=${this.name}-redis`,
 				`--network=${this.name}`,
 				"--network-alias=redis",
+				`--volume=${this.name}-redis:/data`,
 			],
 			...[
 				this.images.redis,
 				"redis-server",
+				"--appendonly",
+				"yes",
 				"--requirepass",
 				this.password,
 				"--repl-diskless-sync-delay",
@@ -225,7 +230,7 @@ export class Rig {
 	/** Names in the backup directory, without what the agent keeps for itself. */
 	files(): string[] {
 		return readdirSync(this.backups)
-			.filter((name) => !/^\.test\.(status\.json|lock)$/.test(name))
+			.filter((name) => !/^\.test\.((status|alarms|drill)\.json|lock)$/.test(name))
 			.sort();
 	}
 

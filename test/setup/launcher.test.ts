@@ -11,7 +11,7 @@ import {
 	writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 
 const lock = '{"packages":{"":{},"node_modules/node":{"version":"24.0.0"}}}';
@@ -86,4 +86,26 @@ test("a signal reaches the command line, and its exit code comes back", async ()
 	await new Promise((resolve) => child.stdout.once("data", resolve));
 	child.kill("SIGTERM");
 	expect(await new Promise((resolve) => child.on("exit", resolve))).toBe(7);
+});
+
+test("npm run on the Node of the packages survives their renewal, which removes that Node", () => {
+	const bin = join(project, "bin");
+	mkdirSync(bin);
+	const packages = join(project, "node_modules");
+	rmSync(join(packages, ".bin", "node"));
+	mkdirSync(join(packages, "node", "bin"), { recursive: true });
+	const own = join(packages, "node", "bin", "node");
+	copyFileSync(process.execPath, own);
+	// As npm ci does: everything goes, and the package comes back without its binary.
+	writeFileSync(
+		join(bin, "npm"),
+		`#!/bin/sh\nrm -rf node_modules; mkdir -p node_modules/.bin node_modules/node/bin\necho 'require("fs").symlinkSync(${JSON.stringify(process.execPath)}, "bin/node")' > node_modules/node/installArchSpecificPackage.js\n`,
+		{ mode: 0o755 },
+	);
+	symlinkSync(process.execPath, join(bin, "node"));
+	const result = spawnSync(own, [join(project, "cli/stack.mjs"), "say", "5"], {
+		encoding: "utf8",
+		env: { ...env, PATH: [bin, process.env.PATH].join(delimiter) },
+	});
+	expect([result.status, result.stdout]).toEqual([5, '["say","5"]\n']);
 });

@@ -116,17 +116,16 @@ export class TestStack {
 		return result;
 	}
 
+	/** Program and arguments of a verb on this stack. */
+	commandLine(args: readonly string[]): [program: string, ...args: string[]] {
+		const program = [process.execPath, "--no-warnings", join(programDirectory, "cli", "stack.mjs")] as const;
+		return [...program, "-C", this.directory, "-s", this.name, ...args];
+	}
+
 	/** Starts a verb; for those that are to be interrupted. */
 	start(args: readonly string[], options: CommandOptions = {}) {
-		const command = [
-			"--no-warnings",
-			join(programDirectory, "cli", "stack.mjs"),
-			"-C",
-			this.directory,
-			"-s",
-			this.name,
-		];
-		const child = spawn(process.execPath, [...command, ...args], {
+		const [program, ...command] = this.commandLine(args);
+		const child = spawn(program, command, {
 			env: { ...process.env, NODE_OPTIONS: "", NO_COLOR: "1", ...options.environment },
 			stdio: ["pipe", "pipe", "pipe"],
 			detached: true,

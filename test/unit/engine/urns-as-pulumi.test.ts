@@ -108,6 +108,7 @@ async function urnsByLocalEngine(project: string): Promise<string[]> {
 	const lines: string[] = [];
 	const program = startProgram({
 		context: loadStack(project, stack),
+		secrets: {},
 		address: monitor.address,
 		dryRun: true,
 		onLine: (line) => lines.push(line),

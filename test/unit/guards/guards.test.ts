@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import type { DockerHost, FoundContainer, FoundVolume } from "../../../components/docker-host.ts";
-import { engineInUse } from "../../../components/engine-in-use.ts";
+import { engineInUse, handoverFile, handoverVariable } from "../../../components/engine-in-use.ts";
 import {
 	GuardError,
 	guardContainers,
@@ -14,11 +14,17 @@ import {
 	guardNode,
 	guardPlaceholders,
 	guardPort,
+	guardRestore,
 	guardVolumes,
 } from "../../../components/guards.ts";
 import { adoptedVolumes } from "../../../components/offsite-policy.ts";
 import { parseSettings } from "../../../components/settings.ts";
 import { acquireLock, LockedError, lockFile } from "../../../recovery/lock.ts";
+import {
+	type RestoreJournal,
+	restoreJournalFile,
+	writeRestoreJournal,
+} from "../../../recovery/restore-journal.ts";
 
 const identity = { stack: "dev", prefix: "app" };
 const ours = "persistent-stack/dev";
@@ -61,6 +67,36 @@ describe("Node", () => {
 			);
 		},
 	);
+});
+
+describe("an unfinished restore", () => {
+	const journal: RestoreJournal = {
+		formatVersion: 1,
+		id: "0123abcd",
+		stack: "dev",
+		archive: "full_backup_20260101_000000.tar.gz",
+		source: "--latest",
+		startedAt: "2026-01-01T00:00:00.000Z",
+		phase: "swapping",
+		targets: ["database"],
+		redis: "keep",
+		services: [],
+	};
+
+	test("stops the program, naming its file and the way out; that of another stack does not", async () => {
+		await expect(guardRestore(directory, "dev")).resolves.toBeUndefined();
+		await writeRestoreJournal(directory, journal);
+		await expect(guardRestore(directory, "prod")).resolves.toBeUndefined();
+		await expect(guardRestore(directory, "dev")).rejects.toThrow(GuardError);
+		await expect(guardRestore(directory, "dev")).rejects.toThrow(
+			/full_backup_20260101_000000\.tar\.gz.*\(swapping\); nothing was changed.*docker-dev\.sh start/,
+		);
+	});
+
+	test("whose journal cannot be read stops it too: what has to be done is not known", async () => {
+		writeFileSync(restoreJournalFile(directory, "dev"), "{");
+		await expect(guardRestore(directory, "dev")).rejects.toThrow(/cannot be read/);
+	});
 });
 
 describe("the lock", () => {
@@ -111,9 +147,22 @@ describe("the engine", () => {
 		expect(() => guardEngine("dev", record(applied), other)).toThrow(GuardError);
 		expect(() => guardEngine("dev", record(applied), other)).toThrow(
 			new RegExp(
-				`stack dev was last applied by the ${applied} engine.*nothing was changed.*--engine ${applied} up`,
+				`stack dev was last applied by the ${applied} engine.*nothing was changed.*--engine ${applied} up.*-s dev handover --to ${other}`,
 			),
 		);
+	});
+
+	test("neither goes on after a handover that was killed, but the handover's own preview", () => {
+		const directories = record("local");
+		writeFileSync(handoverFile(directories.state), "{}");
+		for (const engine of ["local", "pulumi"] as const) {
+			expect(() => guardEngine("dev", directories, engine)).toThrow(
+				/nothing was changed.*\.\/docker-dev\.sh -s dev handover$/,
+			);
+		}
+		process.env[handoverVariable] = "1";
+		expect(() => guardEngine("dev", directories, "pulumi")).not.toThrow();
+		delete process.env[handoverVariable];
 	});
 
 	test("is pulumi unless the local one has made itself known", () => {

@@ -107,6 +107,8 @@ const table: Readonly<Record<SettingKey, Row>> = {
 	manualRetentionDays: daysRow(30),
 	safetyRetentionDays: daysRow(14),
 	minimumCopies: { byDefault: 3, right: ["1", "1000"], wrong: ["0", "-3", "1001", "1.5", "three"] },
+	diskWarnPercent: { byDefault: 85, right: ["1", "100"], wrong: ["0", "101", "85.5", "full"] },
+	volumeWarnGb: { byDefault: 10, right: ["1", "1048576"], wrong: ["0", "-1", "1.5", "10G"] },
 	offsite: { byDefault: false, right: [], wrong: ["", "yes", "1", "null", '"true"'] },
 	offsiteRetentionDays: { ...daysRow(0), together: awsOffsite },
 	offsiteBucket: {
@@ -157,6 +159,11 @@ const table: Readonly<Record<SettingKey, Row>> = {
 	},
 	offsitePathStyle: { byDefault: false, right: ["true"], wrong: ["", "yes", "1"] },
 	offsiteChecksumMode: { byDefault: "when_supported", right: ["when_required"], wrong: ["", "never"] },
+	// What is wrong with an address is never shown: alarm-settings.test.ts.
+	alarmWebhook: { byDefault: "", right: ["file:/run/webhook", "file:webhook"], wrong: [] },
+	alarmPing: { byDefault: "", right: ["file:///run/ping"], wrong: [] },
+	alarmOnSuccess: { byDefault: true, right: ["false"], wrong: ["", "no", "0"] },
+	metricsPort: { byDefault: 0, right: ["1024", "65535"], wrong: ["-1", "80", "1023", "65536", "9100.5"] },
 };
 
 function kmsKeyRow() {

@@ -1,0 +1,52 @@
+/** A new, empty database cluster beside the damaged files of one that does not start. */
+import { volumeEntry } from "../../components/catalogue.ts";
+import { labelKeys, ownerOf } from "../../components/identity.ts";
+import type { VerbContext } from "../context.ts";
+import { docker } from "../docker.ts";
+import { StackError } from "../errors.ts";
+import type { Ground } from "./ground.ts";
+import { copySecrets, removeContainers, restoreLabel, stepLabel } from "./helper.ts";
+
+/** Where the program of the image has the cluster before it is put in place, in the volume. */
+const hiddenDirectory = (id: string) => `.persistent-stack-restore-${id}`;
+
+/**
+ * Initialises it in a hidden directory of the database's volume, by the stack's own PostgreSQL image: the server
+ * is asked for its data directory, and its entrypoint makes one first.
+ *
+ * @throws StackError saying what the image said. The damaged files are not touched in any case.
+ */
+export async function makeCluster(context: VerbContext, ground: Ground, id: string): Promise<void> {
+	const { mountPath } = volumeEntry("postgres-data");
+	const volume = ground.volumes.get("database");
+	const place = `${mountPath}/${hiddenDirectory(id)}`;
+	const script =
+		'set -eu; umask 077; mkdir "$1"; PGDATA="$1/new" exec docker-entrypoint.sh postgres -C data_directory';
+	const created = await docker([
+		...["create", "--init", "--name", `${context.load().identity.prefix}-restore-cluster-${id}`],
+		...["--label", `${labelKeys.owner}=${ownerOf(context.stack)}`, "--label", `${restoreLabel}=${id}`],
+		...["--label", `${stepLabel}=rebuild`],
+		...["--network", "none", "--user", "999:999", "--cap-drop", "ALL"],
+		...["--security-opt", "no-new-privileges", "--shm-size", "128m"],
+		...["--tmpfs", "/var/run/postgresql:uid=999,gid=999,mode=0775", "--tmpfs", "/tmp:mode=1777"],
+		...["--mount", `type=volume,source=${volume?.name},target=${mountPath},volume-nocopy`],
+		...(await databaseEnvironment(ground)).flatMap((variable) => ["--env", variable]),
+		...["--entrypoint", "bash", ground.database.imageId, "-c", script, "bash", place],
+	]);
+	const container = created.trim();
+	try {
+		await copySecrets(ground.database.id, container);
+		await docker(["start", "--attach", container]);
+	} catch (error) {
+		const { message } = error as Error;
+		throw new StackError(`a new database could not be initialised: ${message}`, { cause: error });
+	} finally {
+		await removeContainers([container]);
+	}
+}
+
+/** Names of database, role and password file, and whatever else the stack's database was made with. */
+async function databaseEnvironment({ database }: Ground): Promise<string[]> {
+	const found = await docker(["container", "inspect", "--format", "{{json .Config.Env}}", database.id]);
+	return (JSON.parse(found) as string[]).filter((variable) => !variable.startsWith("PGDATA="));
+}
