@@ -12,7 +12,7 @@ import {
 	guardLock,
 	guardNode,
 	guardPlaceholders,
-	guardPort,
+	guardPorts,
 	guardRestore,
 	guardVolumes,
 } from "./components/guards.ts";
@@ -34,7 +34,7 @@ await guardRestore(directories.backups, stackName);
 guardEngine(stackName, directories, engine);
 const host = await readDockerHost();
 guardContainers(identity, host);
-await guardPort(identity, settings, host);
+await guardPorts(identity, settings, host);
 const existingVolumes = guardVolumes(identity, adoptedVolumes(settings), host);
 const isPreview = pulumi.runtime.isDryRun();
 if (!isPreview) guardPlaceholders(stackName, settings);

@@ -32,6 +32,8 @@ export interface CurrentState extends Omit<Freshness, "due">, Partial<AgentStatu
 		/** Whether the newest good full copy is as new as the schedule promises, with time for the upload. */
 		readonly fresh: boolean;
 		readonly storedBytes: number;
+		/** Copies that were found damaged when they were read back. */
+		readonly damaged: readonly { readonly file: string; readonly problem: string }[];
 	};
 }
 
@@ -71,11 +73,15 @@ async function currentOffsite(
 	if (!offsite) return undefined;
 	const destination = destinationOf(offsite, stack);
 	const record = await readOffsite(backupDirectory, stack, destination);
-	const copies = (record?.copies ?? []).filter(isGoodCopy);
+	const all = record?.copies ?? [];
+	const copies = all.filter(isGoodCopy);
 	const schedule = { ...config, graceMinutes: config.graceMinutes + uploadGraceMinutes };
 	return {
 		...offsiteState(record, destination, stack, now),
 		fresh: freshness(copies.map(asPoint), stack, schedule, since, now).fresh,
+		damaged: all.flatMap(({ file, checked }) =>
+			checked?.ok === false ? [{ file, problem: checked.problem ?? "it was found damaged" }] : [],
+		),
 		storedBytes: copies.reduce((total, { size }) => total + size, 0),
 	};
 }

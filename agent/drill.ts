@@ -89,6 +89,12 @@ async function choose(config: AgentConfig, { file, identity }: DrillOptions): Pr
 			exitCodes.usage,
 		);
 	}
+	if (point.stack !== config.stack) {
+		throw new AgentError(
+			`${point.file} is of stack ${point.stack}, and a drill here is evidence for stack ${config.stack}; name another, or none`,
+			exitCodes.usage,
+		);
+	}
 	if (point.encrypted && identity === undefined) {
 		throw new AgentError(
 			`${point.file} is encrypted, and a drill has to read its content; name the private key: --identity FILE`,

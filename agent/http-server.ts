@@ -1,10 +1,12 @@
 /** `/healthz` and `/metrics`, for the host. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { networkInterfaces } from "node:os";
 import type { Watch } from "./alarms/watch.ts";
 import { currentState } from "./current-state.ts";
 import type { RunContext } from "./recovery-point.ts";
+
+const routeTable = "/proc/net/route";
 
 interface Answer {
 	readonly status: number;
@@ -82,7 +84,8 @@ function send(response: ServerResponse, { method }: IncomingMessage, { status, t
  * network is that of the database and the backend, which have no business here.
  */
 function outwardAddress(): string {
-	const routes = readFileSync("/proc/net/route", "utf8").split("\n").slice(1);
+	const table = existsSync(routeTable) ? readFileSync(routeTable, "utf8") : "";
+	const routes = table.split("\n").slice(1);
 	const [name = ""] =
 		routes.map((line) => line.split("\t")).find(([, target]) => target === "00000000") ?? [];
 	const address = networkInterfaces()[name]?.find(({ family }) => family === "IPv4");

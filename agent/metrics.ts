@@ -126,6 +126,7 @@ export const metrics: Readonly<Record<string, Metric>> = {
 		labels: ["destination"],
 		read: ({ state }) => [
 			[state.points.filter(({ damage, verified }) => damage || verified?.ok === false).length, local],
+			[state.offsite?.damaged.length, offsite],
 		],
 	},
 	persistent_stack_backup_running: {

@@ -7,6 +7,7 @@ import { type RunRecord, readStatus, writeStatus } from "../recovery/status-file
 import { sweepPartials } from "../recovery/sweep.ts";
 import { Watch } from "./alarms/watch.ts";
 import type { AgentConfig } from "./config.ts";
+import { explain } from "./failure.ts";
 import { serve } from "./http-server.ts";
 import { runJob, startOperation, updateLink } from "./job.ts";
 import { Uploads } from "./offsite/uploads.ts";
@@ -47,7 +48,12 @@ export async function runScheduler(context: RunContext): Promise<void> {
 		};
 		retries.set(pointClass, setTimeout(retry, at.getTime() - Date.now()));
 	};
-	await prepare(context);
+	// A directory that cannot be used now is told by the watch, once; a program that ends would begin anew, and
+	// tell it at every start.
+	await prepare(context).catch((error) => {
+		const { message } = explain(error, config.backupDirectory);
+		report({ event: "warning", message: `the backup directory cannot be prepared: ${message}` });
+	});
 	uploads.request();
 	const jobs = scheduledClasses.flatMap((pointClass) => {
 		const expression = config.schedules[pointClass];
@@ -58,7 +64,7 @@ export async function runScheduler(context: RunContext): Promise<void> {
 	for (const job of jobs)
 		report({ event: "step", step: `${job.name} backup next at ${job.nextRun()?.toISOString()}` });
 	for (const pointClass of scheduledClasses) {
-		if (await wasMissed(context, pointClass)) {
+		if (await wasMissed(context, pointClass).catch(() => false)) {
 			report({ event: "step", step: `the ${pointClass} backup was missed and is made now` });
 			await enqueue(pointClass);
 		}

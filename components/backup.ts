@@ -122,5 +122,5 @@ function addressUploads(addresses: AlarmAddresses) {
 
 /** On the host's loopback address only: what the metrics tell is nobody else's business. */
 function metricsPorts(port: number) {
-	return port > 0 ? [{ internal: port, external: port, ip: "127.0.0.1" }] : undefined;
+	return port > 0 ? [{ internal: port, external: port, ip: "127.0.0.1", protocol: "tcp" }] : undefined;
 }

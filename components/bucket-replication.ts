@@ -6,6 +6,9 @@ import type { BackupBucket } from "./backup-bucket.ts";
 export interface BucketReplicationArgs {
 	readonly source: BackupBucket;
 	readonly replica: BackupBucket;
+	readonly roleName: string;
+	/** Whether the role exists, from an earlier life of this stack. */
+	readonly adopt: boolean;
 	readonly tags: Readonly<Record<string, string>>;
 }
 
@@ -13,7 +16,7 @@ export interface BucketReplicationArgs {
 export class BucketReplication extends pulumi.ComponentResource {
 	constructor(
 		name: string,
-		{ source, replica, tags }: BucketReplicationArgs,
+		{ source, replica, roleName, adopt, tags }: BucketReplicationArgs,
 		opts?: pulumi.ComponentResourceOptions,
 	) {
 		super("persistent-stack:aws:BucketReplication", name, {}, opts);
@@ -22,13 +25,13 @@ export class BucketReplication extends pulumi.ComponentResource {
 		const role = new aws.Role(
 			`${name}-role`,
 			{
-				name: pulumi.interpolate`${source.name}-replica`,
+				name: roleName,
 				path: "/persistent-stack/",
 				description: pulumi.interpolate`Replicates ${source.name} to ${replica.name}`,
 				assumeRolePolicy: JSON.stringify(trustPolicy("s3.amazonaws.com")),
 				tags,
 			},
-			kept(),
+			{ ...kept(), ...(adopt && { import: roleName }) },
 		);
 		const policy = new aws.RolePolicy(
 			`${name}-role-policy`,

@@ -13,7 +13,7 @@ import { appliedBy, type EngineName, handoverFile, handoverVariable } from "./en
 import { GuardError } from "./guard-error.ts";
 import { containerName, ownerOf, type StackIdentity, volumeName } from "./identity.ts";
 import { findVolumes } from "./own-volumes.ts";
-import type { StackSettings } from "./settings.ts";
+import type { SettingKey, StackSettings } from "./settings.ts";
 
 export { GuardError };
 
@@ -140,15 +140,28 @@ export function guardContainers(identity: StackIdentity, host: DockerHost): void
 	}
 }
 
+/** Checks every port that the stack publishes, as `guardPort` does one. */
+export async function guardPorts(
+	identity: StackIdentity,
+	settings: Pick<StackSettings, "bindAddress" | "port" | "metricsPort">,
+	host: DockerHost,
+): Promise<void> {
+	await guardPort(identity, settings, host);
+	const { metricsPort: port } = settings;
+	if (port > 0) await guardPort(identity, { bindAddress: "127.0.0.1", port }, host, "metricsPort");
+}
+
 /**
- * Checks that the port is free or already this stack's. Only where Docker runs on this very host.
+ * Checks that a port is free or already this stack's. Only where Docker runs on this very host.
  *
+ * @param setting that names it.
  * @throws GuardError when something else listens there.
  */
 export async function guardPort(
 	identity: StackIdentity,
 	{ bindAddress, port }: Pick<StackSettings, "bindAddress" | "port">,
 	host: DockerHost,
+	setting: SettingKey = "port",
 ): Promise<void> {
 	if (/^(ssh|tcp):/.test(process.env.DOCKER_HOST ?? "")) return;
 	const publishes = ({ running, ports }: DockerHost["containers"][number]) =>
@@ -158,7 +171,7 @@ export async function guardPort(
 	if (!publisher && (await canListen(bindAddress, port))) return;
 	const who = publisher ? `container ${publisher.name}` : "another program on this host";
 	throw new GuardError(
-		`port ${port} at ${bindAddress} is taken by ${who}; nothing was changed. Stop it, or set another port in Pulumi.${identity.stack}.yaml.`,
+		`port ${port} at ${bindAddress} is taken by ${who}; nothing was changed. Stop it, or set another ${setting} in Pulumi.${identity.stack}.yaml.`,
 	);
 }
 

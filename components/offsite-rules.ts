@@ -38,6 +38,15 @@ const onlyFor = (key: OffsiteKey, source: StackSettings["offsiteCredentials"]) =
 		({ offsiteCredentials }) => offsiteCredentials === source,
 	);
 
+const ofItsRegion = (
+	key: "offsiteKmsKey" | "offsiteReplicaKmsKey",
+	region: "offsiteRegion" | "offsiteReplicaRegion",
+): Rule => [
+	key,
+	(settings) => settings[key] !== "" && settings[key].split(":")[3] !== settings[region],
+	(settings) => `a bucket's key must be of its own region; write a key of ${settings[region]}`,
+];
+
 const longestLocalDays = (settings: StackSettings) =>
 	Math.max(
 		1,
@@ -104,12 +113,7 @@ const rules: readonly Rule[] = [
 			`copies that retention lets go after ${offsiteRetentionDays} days would stay locked; write ${offsiteRetentionDays} or less`,
 	],
 	onlyAtAws("offsiteKmsKey"),
-	[
-		"offsiteKmsKey",
-		({ offsiteKmsKey, offsiteRegion }) =>
-			offsiteKmsKey !== "" && offsiteKmsKey.split(":")[3] !== offsiteRegion,
-		({ offsiteRegion }) => `a bucket's key must be of its own region; write a key of ${offsiteRegion}`,
-	],
+	ofItsRegion("offsiteKmsKey", "offsiteRegion"),
 	onlyAtAws("offsiteAccessLogBucket"),
 	[
 		"offsiteAccessLogBucket",
@@ -137,6 +141,12 @@ const rules: readonly Rule[] = [
 		({ offsiteRegion }) =>
 			`write a region other than that of the bucket, ${offsiteRegion || "offsiteRegion"}`,
 	],
+	onlyWith(
+		"offsiteReplicaKmsKey",
+		"with offsiteReplicaBucket",
+		(settings) => settings.offsiteReplicaBucket !== "",
+	),
+	ofItsRegion("offsiteReplicaKmsKey", "offsiteReplicaRegion"),
 	[
 		"offsiteCredentials",
 		(settings) => !isAws(settings) && settings.offsiteCredentials !== "profile",

@@ -13,6 +13,14 @@ const bucket = (description: string) =>
 		"write a bucket's name: 3 to 63 lower-case letters, digits and hyphens",
 	);
 
+const kmsKey = (what: string) =>
+	text(
+		`ARN of the KMS key that encrypts ${what}. Empty: a key of the stack's own, rotated every year.`,
+		"",
+		/^$|^arn:aws:kms:[a-z0-9-]+:\d{12}:key\/[\w-]+$/,
+		"write the ARN of a key, arn:aws:kms:REGION:ACCOUNT:key/ID, or leave it empty",
+	);
+
 export const offsiteDefinitions = {
 	offsite: define<boolean>({
 		type: "boolean",
@@ -57,17 +65,13 @@ export const offsiteDefinitions = {
 		fix: "write off, governance or compliance",
 	}),
 	offsiteObjectLockDays: days("Days for which Object Lock holds a new copy.", 0),
-	offsiteKmsKey: text(
-		"ARN of the KMS key that encrypts the bucket. Empty: a key of the stack's own, rotated every year.",
-		"",
-		/^$|^arn:aws:kms:[a-z0-9-]+:\d{12}:key\/[\w-]+$/,
-		"write the ARN of a key, arn:aws:kms:REGION:ACCOUNT:key/ID, or leave it empty",
-	),
+	offsiteKmsKey: kmsKey("the bucket"),
 	offsiteAccessLogBucket: bucket("Bucket that receives the access log. Empty: no access log."),
 	offsiteReplicaBucket: bucket(
 		"Bucket, made by this stack in another region, that copies are replicated to.",
 	),
 	offsiteReplicaRegion: region("Region of offsiteReplicaBucket."),
+	offsiteReplicaKmsKey: kmsKey("offsiteReplicaBucket"),
 	offsiteCredentials: define<"generated" | "profile" | "instance">({
 		type: "string",
 		description:

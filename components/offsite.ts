@@ -82,13 +82,19 @@ export class Offsite extends pulumi.ComponentResource {
 			const replica = createBucket("replica", createProvider("replica-aws", settings.offsiteReplicaRegion), {
 				bucket: settings.offsiteReplicaBucket,
 				region: settings.offsiteReplicaRegion,
-				// Keys and buckets for access logs belong to a region: the replica has a key of its own, and no log.
-				kmsKey: "",
+				kmsKey: settings.offsiteReplicaKmsKey,
+				// A bucket for access logs is one of the same region.
 				accessLogBucket: "",
 			});
 			new BucketReplication(
 				`${name}-replication`,
-				{ source: bucket, replica, tags },
+				{
+					source: bucket,
+					replica,
+					roleName: `${settings.offsiteBucket}-replica`,
+					adopt: settings.adopt.includes(settings.offsiteBucket),
+					tags,
+				},
 				{ parent: this, providers: [provider] },
 			);
 		}

@@ -65,7 +65,12 @@ export function findConditions(
 		});
 	}
 	for (const [name, condition] of offsiteConditions(stack, observed.offsite)) found.set(name, condition);
-	for (const { file, problem } of observed.points.flatMap(damageOf)) {
+	const { offsite, points } = observed;
+	const copies = (offsite?.damaged ?? []).map(({ file, problem }) => ({
+		file: `${offsite?.destination}/${file}`,
+		problem,
+	}));
+	for (const { file, problem } of [...points.flatMap(damageOf), ...copies]) {
 		found.set(`damaged:${file}`, {
 			what: `backup ${file} of stack ${stack} is damaged`,
 			why: problem,

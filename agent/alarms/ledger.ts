@@ -39,7 +39,7 @@ const words: Readonly<Record<AlarmBody["event"], string>> = {
 
 /**
  * One look: an alarm is told when it begins, once in every `reminderHours` while it goes on, and when it ends;
- * a good full run once.
+ * a good full run once, as soon as all is well.
  */
 export function advance(
 	before: AlarmFile,
@@ -77,20 +77,21 @@ export function advance(
 	for (const [name, { what, since }] of Object.entries(before.open)) {
 		if (!conditions.has(name)) announce("resolved", name, { what, since, why: null, mend: null });
 	}
-	const isNew = lastSuccess !== undefined && lastSuccess.endedAt !== before.toldRun;
-	if (isNew) {
-		const what = `the ${lastSuccess.class} backup of stack ${policy.stack} is good: ${lastSuccess.file}`;
-		const said = { what, why: null, mend: null, since: lastSuccess.endedAt };
-		const scheduled = lastSuccess.class === "daily" || lastSuccess.class === "weekly";
-		if (policy.onSuccess && scheduled) announce("succeeded", null, said);
-		tell("ping", true, what);
+	// A run is good when nothing else says that the backups are not: then the switch would be told two things.
+	const allWell = ![...conditions.values()].some(({ aboutBackups }) => aboutBackups);
+	if (!lastSuccess || lastSuccess.endedAt === before.toldRun || !allWell)
+		return { ...before, open, outbox: newest(outbox) };
+	const what = `the ${lastSuccess.class} backup of stack ${policy.stack} is good: ${lastSuccess.file}`;
+	const scheduled = lastSuccess.class === "daily" || lastSuccess.class === "weekly";
+	if (policy.onSuccess && scheduled) {
+		announce("succeeded", null, { what, why: null, mend: null, since: lastSuccess.endedAt });
 	}
-	return {
-		...before,
-		open,
-		outbox: outbox.slice(-outboxLimit),
-		toldRun: lastSuccess?.endedAt ?? before.toldRun,
-	};
+	tell("ping", true, what);
+	return { ...before, open, outbox: newest(outbox), toldRun: lastSuccess.endedAt };
+}
+
+function newest(outbox: readonly AlarmMessage[]): AlarmMessage[] {
+	return outbox.slice(-outboxLimit);
 }
 
 /** The message after a try to deliver it that failed; undefined when it is given up. */

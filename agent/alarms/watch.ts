@@ -38,7 +38,7 @@ export class Watch {
 	constructor(context: RunContext) {
 		this.#context = context;
 		this.#files = addressFiles(context.config);
-		this.#timer = setInterval(() => this.look(), context.config.alarms.intervalSeconds * 1000);
+		this.#timer = setInterval(() => this.look(), context.config.alarms.intervalSeconds * 1000).unref();
 		void this.look();
 	}
 

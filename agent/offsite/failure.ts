@@ -91,6 +91,11 @@ const meanings: readonly {
 		mend: "make it again with ./docker-dev.sh up, or mend offsiteBucket in the settings",
 	},
 	{
+		names: /^NoSuchUpload$/,
+		kind: "other",
+		what: "an upload to {} was aborted by somebody else while it was under way",
+	},
+	{
 		names: /^(PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraintException)$/,
 		status: (status) => status === 301,
 		kind: "region",
@@ -136,7 +141,11 @@ export function explainOffsite(error: unknown, destination: string): AgentError 
 	);
 	const { kind = "other", what = "{} cannot be used", mend } = meaning ?? {};
 	const tries = ($metadata?.attempts ?? 1) > 1 ? `, after ${$metadata?.attempts} tries` : "";
-	const said = [name === "Error" ? code : name, message].filter(Boolean).join(": ");
+	// The answer to a HEAD request has no body that could say more.
+	const said =
+		name === "Unknown" || name === "NotFound"
+			? `HTTP ${status}`
+			: [name === "Error" ? code : name, message].filter(Boolean).join(": ");
 	const text = what.replace("{}", destination).replace("{clock}", clockDifference($response?.headers?.date));
 	return new OffsiteError(kind, `${text} (${said}${tries})${mend ? `; ${mend}` : ""}`);
 }

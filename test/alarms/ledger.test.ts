@@ -86,9 +86,20 @@ describe("messages", () => {
 		expect(events(advance(nothing, well, good, { ...policy, onSuccess: false }, at(3)))).toEqual(["ping"]);
 	});
 
+	test("call no run good while something else is wrong with the backups, and do so afterwards", () => {
+		const upload = new Map([["offsite-failed", condition]]);
+		const during = advance(nothing, upload, good, policy, at(3));
+		expect(events(during)).toEqual(["raised", "ping/fail"]);
+		const after = advance({ ...during, outbox: [] }, well, good, policy, at(4));
+		expect(events(after)).toEqual(["resolved", "succeeded", "ping"]);
+		const disk = new Map([["disk:backups", { ...condition, aboutBackups: false }]]);
+		expect(events(advance(nothing, disk, good, policy, at(3)))).toEqual(["raised", "succeeded", "ping"]);
+	});
+
 	test("are not made for a target without an address, and a disk is no matter of the ping's", () => {
 		const onlyPing = { ...policy, targets: new Set(["ping"] as const) };
-		expect(events(advance(nothing, wrong, good, onlyPing, at(0)))).toEqual(["ping/fail", "ping"]);
+		expect(events(advance(nothing, wrong, undefined, onlyPing, at(0)))).toEqual(["ping/fail"]);
+		expect(events(advance(nothing, well, good, onlyPing, at(0)))).toEqual(["ping"]);
 		const disk = new Map([["disk:backups", { ...condition, aboutBackups: false }]]);
 		expect(events(advance(nothing, disk, undefined, policy, at(0)))).toEqual(["raised"]);
 	});
@@ -180,12 +191,14 @@ describe("conditions", () => {
 	test("tell an upload that failed from one that never was", () => {
 		const offsite = {
 			...{ destination: "s3://b/p/qa", ok: true, copies: 0, fullCopies: 0, newest: null, listedAt: null },
-			...{ lastSuccess: null, lastPush: null, fresh: true, storedBytes: 0 },
+			...{ lastSuccess: null, lastPush: null, fresh: true, storedBytes: 0, damaged: [] },
 		};
 		const push = { outcome: "failed" as const, message: "the clock is wrong" };
 		expect(names({ ...fine, offsite })).toEqual([]);
 		expect(names({ ...fine, offsite: { ...offsite, fresh: false } })).toEqual(["offsite-overdue"]);
 		expect(names({ ...fine, offsite: { ...offsite, lastPush: push as never } })).toEqual(["offsite-failed"]);
+		const damaged = [{ file: "f.tar.gz", problem: "its SHA-256 is another" }];
+		expect(names({ ...fine, offsite: { ...offsite, damaged } })).toEqual(["damaged:s3://b/p/qa/f.tar.gz"]);
 	});
 
 	test("stay where the files cannot be looked at, which is one more", () => {

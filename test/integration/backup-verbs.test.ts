@@ -17,16 +17,21 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { acquireLock, lockFile, lockHolder } from "../../recovery/lock.ts";
 import { docker } from "../support/docker.ts";
-import { TestStack } from "../support/test-stack.ts";
+import { freePort, TestStack } from "../support/test-stack.ts";
 
 // Whole stacks are brought up and rebuilt in a test.
 jest.setTimeout(300_000);
 
 let stack: TestStack;
 let backups: string;
+let metricsPort: number;
+/** Nobody listens there. */
+const webhook = "http://127.0.0.1:9/THE-SECRET";
 
 beforeAll(async () => {
-	stack = await TestStack.create();
+	metricsPort = await freePort();
+	stack = await TestStack.create({ metricsPort, alarmWebhook: "file:webhook" });
+	writeFileSync(join(stack.directory, "webhook"), `${webhook}\n`, { mode: 0o600 });
 	backups = join(stack.directory, "backups");
 	await stack.run(["up"]);
 	stack.sql("create table proof as select i, md5(i::text) as hash from generate_series(1, 5000) i");
@@ -130,6 +135,39 @@ describe("after a full backup and one of the database", () => {
 			expect([args, stdout]).toEqual([args, expect.stringMatching(`^good +${basename(full)} +every part`)]);
 		}
 		expect((await json("backup", "verify", "--all")).files).toMatchObject([{ ok: true }, { ok: true }]);
+	});
+
+	test("a drill restores it apart from the stack, keeps that as evidence, and status tells its age", async () => {
+		const before = stack.containerIds();
+		const newest = basename(full);
+		const result = await json("backup", "drill");
+		expect(result).toMatchObject({ file: newest, outcome: "passed", problems: [], files: { media: 1 } });
+		expect(result.rows).toBeGreaterThanOrEqual(5000);
+		expect(JSON.parse(readFileSync(result.evidence, "utf8")).drills).toHaveLength(1);
+		expect((await json("status")).backup.lastDrill).toMatchObject({ file: newest, outcome: "passed" });
+		expect((await stack.run(["status"])).stdout).toMatch(/Last restore drill: passed .* ago, full_backup_/);
+		// Its container and its volume are gone.
+		expect(stack.containerIds()).toEqual(before);
+		expect(await stack.run(["backup", "drill", "gone.tar.gz"], { mayFail: true })).toMatchObject({ code: 2 });
+	});
+
+	test("metrics answer on the loopback address, and the alarm's address is shown nowhere", async () => {
+		const response = await fetch(`http://127.0.0.1:${metricsPort}/metrics`);
+		expect(await response.text()).toContain(`persistent_stack_backup_fresh{stack="${stack.name}"} 1`);
+		const sidecar = `${stack.name}-backup`;
+		expect(docker("port", sidecar)).toBe(`${metricsPort}/tcp -> 127.0.0.1:${metricsPort}`);
+		expect(docker("exec", sidecar, "cat", "/run/secrets/alarm_webhook")).toBe(webhook);
+		const shown = [
+			docker("inspect", sidecar),
+			docker("logs", sidecar),
+			docker("top", sidecar, "-eo", "args"),
+			readFileSync(join(stack.directory, ".stack", stack.name, "state.json"), "utf8"),
+			(await stack.run(["preview", "--diff"])).stdout,
+			...readdirSync(backups)
+				.filter((name) => /^\..*\.json$/.test(name))
+				.map((name) => readFileSync(join(backups, name), "utf8")),
+		];
+		for (const text of shown) expect(text).not.toContain("THE-SECRET");
 	});
 
 	test("prune shows why each one stays, and deletes nothing that the policy keeps", async () => {

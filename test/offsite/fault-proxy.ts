@@ -35,6 +35,8 @@ export class FaultProxy {
 	/** Decides for each request; undefined lets it pass. */
 	fault: (seen: Seen) => Fault | undefined = () => undefined;
 	readonly seen: Seen[] = [];
+	/** Those whose answer has been given. */
+	readonly answered: Seen[] = [];
 	readonly #server;
 	readonly #upstream: { host: string; port: number };
 	readonly #times = new Map<string, number>();
@@ -55,6 +57,7 @@ export class FaultProxy {
 	reset(): void {
 		this.fault = () => undefined;
 		this.seen.length = 0;
+		this.answered.length = 0;
 		this.#times.clear();
 	}
 
@@ -69,6 +72,7 @@ export class FaultProxy {
 
 	async #handle(request: IncomingMessage, response: ServerResponse, socket: Socket): Promise<void> {
 		const seen = this.#note(request);
+		response.once("finish", () => this.answered.push(seen));
 		const fault = this.fault(seen);
 		if (typeof fault === "object" && "answer" in fault) {
 			request.resume();

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { types } from "node:util";
 import { GetObjectCommand, GetObjectTaggingCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
 import { type AgentConfig, readConfig } from "../../agent/config.ts";
 import { push } from "../../agent/offsite/push.ts";
@@ -14,6 +15,15 @@ import { stampOf } from "../../recovery/names.ts";
 import type { OffsiteRecord } from "../../recovery/offsite.ts";
 import { index, manifest } from "../recovery/fixtures.ts";
 import { keys, region, type S3Server } from "./s3-servers.ts";
+
+// Jest runs tests in a realm of its own, in which an error of Node itself is no Error; the SDK asks for that.
+Object.defineProperty(Error, Symbol.hasInstance, {
+	value(this: unknown, value: unknown) {
+		return this === Error
+			? types.isNativeError(value)
+			: Function.prototype[Symbol.hasInstance].call(this as () => void, value);
+	},
+});
 
 export interface Settings {
 	readonly stack?: string;

@@ -14,6 +14,7 @@ import {
 	guardNode,
 	guardPlaceholders,
 	guardPort,
+	guardPorts,
 	guardRestore,
 	guardVolumes,
 } from "../../../components/guards.ts";
@@ -316,6 +317,14 @@ describe("the port", () => {
 		await expect(guard(taken)).rejects.toThrow(
 			`port ${taken} at 127.0.0.1 is taken by another program on this host; nothing was changed. Stop it, or set another port in Pulumi.dev.yaml.`,
 		);
+	});
+
+	test("of the metrics is checked where there is one, and named by its own setting", async () => {
+		const settings = { bindAddress: "127.0.0.1", port: 0, metricsPort: taken };
+		await expect(guardPorts(identity, settings, host({}))).rejects.toThrow(
+			`port ${taken} at 127.0.0.1 is taken by another program on this host; nothing was changed. Stop it, or set another metricsPort in Pulumi.dev.yaml.`,
+		);
+		await guardPorts(identity, { ...settings, metricsPort: 0 }, host({}));
 	});
 
 	test("that is free is accepted, and left free", async () => {

@@ -232,20 +232,39 @@ describe.each([
 	});
 });
 
-test("a bucket that adopt names is taken over instead of made, and no other is", async () => {
-	const adopting = await prod({ adopt: ["example-persistent-stack-prod"] });
-	expect(adopting.named("stack-offsite-main-bucket").options.importId).toBe("example-persistent-stack-prod");
-	const taken = adopting.resources.filter(({ options }) => options.importId !== "");
-	expect(names(taken)).toEqual(["stack-offsite-main-bucket"]);
+test("a bucket that adopt names is taken over instead of made, with its replication's role, and no other is", async () => {
+	const { offsiteReplicaBucket, offsiteReplicaRegion } = everything;
+	const replica = { offsiteReplicaBucket, offsiteReplicaRegion } as NonNullable<Settings>;
+	const taken = async (...adopt: string[]) => {
+		const stack = await prod({ ...replica, adopt });
+		return stack.resources
+			.filter(({ options }) => options.importId !== "")
+			.map(({ name, options }) => `${name}: ${options.importId}`)
+			.sort();
+	};
+	expect(await taken("example-persistent-stack-prod")).toEqual([
+		"stack-offsite-main-bucket: example-persistent-stack-prod",
+		"stack-offsite-replication-role: example-persistent-stack-prod-replica",
+	]);
+	expect(await taken("example-replica")).toEqual(["stack-offsite-replica-bucket: example-replica"]);
+	expect(await taken()).toEqual([]);
 });
 
-test("a given key is used wherever the stack's own would be, and none is made", async () => {
+test("given keys are used wherever the stack's own would be, and none is made", async () => {
 	const given = "arn:aws:kms:eu-central-1:111122223333:key/1234";
-	const stack = await prod({ offsiteKmsKey: given });
-	expect(names(atAws(stack)).filter((name) => name.includes("-main-key"))).toEqual([]);
+	const givenElsewhere = "arn:aws:kms:eu-west-1:111122223333:key/5678";
+	const stack = await prod({
+		...everything,
+		offsiteKmsKey: given,
+		offsiteReplicaKmsKey: givenElsewhere,
+	});
+	expect(atAws(stack).filter(({ type }) => type.startsWith("aws:kms/"))).toEqual([]);
 	expect(JSON.stringify(stack.named("stack-offsite-main-encryption").inputs.rules)).toContain(given);
 	for (const name of ["main-policy", "identities-writer-policy", "identities-reader-policy"]) {
 		expect(stack.named(`stack-offsite-${name}`).inputs.policy).toContain(given);
+	}
+	for (const name of ["replica-encryption", "replica-policy", "replication-configuration"]) {
+		expect(JSON.stringify(stack.named(`stack-offsite-${name}`).inputs)).toContain(givenElsewhere);
 	}
 	expect(told(stack).kmsKeyId).toBe(given);
 });

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb.js";
 import { parse } from "yaml";
+import type { AlarmAddresses } from "../../../components/alarm-policy.ts";
 import type { BaseImages } from "../../../components/base-images.ts";
 import type { VolumeKey } from "../../../components/catalogue.ts";
 import { programDirectory, stackDirectories } from "../../../components/directories.ts";
@@ -59,6 +60,7 @@ export interface StackUnderTest {
 	readonly existingVolumes?: Partial<Record<VolumeKey, string>>;
 	/** Content of the sidecar's credentials file, where the settings name one. */
 	readonly offsiteCredentials?: string;
+	readonly alarmAddresses?: AlarmAddresses;
 }
 
 /** A project that is not on this machine: nothing that the component declares may depend on what is. */
@@ -142,6 +144,7 @@ export async function recordStack(test: StackUnderTest): Promise<RecordedStack> 
 		platform: "linux/arm64",
 		existingVolumes: test.existingVolumes,
 		offsiteCredentials: test.offsiteCredentials,
+		alarmAddresses: test.alarmAddresses,
 	});
 	await pulumi.runtime.disconnect();
 	return {

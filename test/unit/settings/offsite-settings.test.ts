@@ -166,6 +166,22 @@ const broken: readonly (readonly [base: Values, changes: Values, key: string, fi
 			] as const,
 	),
 	[
+		aws,
+		{ offsiteReplicaKmsKey: key("eu-central-1") },
+		"offsiteReplicaKmsKey",
+		only("offsiteReplicaKmsKey", "with offsiteReplicaBucket"),
+	],
+	[
+		aws,
+		{
+			offsiteReplicaBucket: "shop-replica",
+			offsiteReplicaRegion: "eu-west-1",
+			offsiteReplicaKmsKey: key("eu-central-1"),
+		},
+		"offsiteReplicaKmsKey",
+		"a bucket's key must be of its own region; write a key of eu-west-1",
+	],
+	[
 		elsewhere,
 		{ offsiteCredentials: "generated" },
 		"offsiteCredentials",

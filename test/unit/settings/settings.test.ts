@@ -135,14 +135,11 @@ const table: Readonly<Record<SettingKey, Row>> = {
 	},
 	offsiteObjectLock: { byDefault: "off", right: ["governance", "compliance"], wrong: ["", "on", "true"] },
 	offsiteObjectLockDays: daysRow(0),
-	offsiteKmsKey: {
-		byDefault: "",
-		right: ["arn:aws:kms:eu-central-1:111122223333:key/1234-ab"],
-		wrong: ["alias/shop", "arn:aws:kms:eu-central-1:1:key/x", "1234-ab"],
-	},
+	offsiteKmsKey: kmsKeyRow(),
 	offsiteAccessLogBucket: { byDefault: "", right: ["shop-logs"], wrong: ["Shop", "ab"] },
 	offsiteReplicaBucket: { byDefault: "", right: ["shop-replica"], wrong: ["Shop", "ab"] },
 	offsiteReplicaRegion: { byDefault: "", right: ["eu-west-1"], wrong: ["EU", "eu west"] },
+	offsiteReplicaKmsKey: kmsKeyRow(),
 	offsiteCredentials: {
 		byDefault: "generated",
 		right: ["profile", "instance"],
@@ -168,6 +165,14 @@ const table: Readonly<Record<SettingKey, Row>> = {
 	alarmOnSuccess: { byDefault: true, right: ["false"], wrong: ["", "no", "0"] },
 	metricsPort: { byDefault: 0, right: ["1024", "65535"], wrong: ["-1", "80", "1023", "65536", "9100.5"] },
 };
+
+function kmsKeyRow() {
+	return {
+		byDefault: "",
+		right: ["arn:aws:kms:eu-central-1:111122223333:key/1234-ab"],
+		wrong: ["alias/shop", "arn:aws:kms:eu-central-1:1:key/x", "1234-ab"],
+	};
+}
 
 function scheduleRow(byDefault: string) {
 	return { byDefault, right: ["", "*/5 * * * *", "@daily"], wrong: ["2 o'clock", "* * *", "@never"] };
