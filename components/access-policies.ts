@@ -26,6 +26,8 @@ export interface KeyedBucket {
 export interface StackKeys extends KeyedBucket {
 	/** What every key begins with, without the slash at its end. */
 	readonly keyPrefix: string;
+	/** ARNs of the keys that older copies are encrypted with. */
+	readonly oldKeyArns: readonly string[];
 }
 
 const document = (...statements: readonly PolicyStatement[]): PolicyDocument => ({
@@ -79,7 +81,13 @@ export function bucketPolicy({
 }
 
 /** Puts copies, tags them, reads back what it put. Deletes nothing and changes nothing of the bucket, ever. */
-export function writerPolicy({ bucketArn, keyArn, region, keyPrefix }: StackKeys): PolicyDocument {
+export function writerPolicy({
+	bucketArn,
+	keyArn,
+	region,
+	keyPrefix,
+	oldKeyArns,
+}: StackKeys): PolicyDocument {
 	return document(
 		{
 			Sid: "PutAndReadBack",
@@ -104,6 +112,7 @@ export function writerPolicy({ bucketArn, keyArn, region, keyPrefix }: StackKeys
 			Resource: bucketArn,
 		},
 		keyUse(["kms:Decrypt", "kms:GenerateDataKey"], keyArn, region),
+		...oldKeyUse(oldKeyArns, region),
 		// A denial holds against every other policy that the identity may be given.
 		{
 			Sid: "NeverDeleteNorChangeTheBucket",
@@ -125,7 +134,13 @@ export function writerPolicy({ bucketArn, keyArn, region, keyPrefix }: StackKeys
 }
 
 /** Reads copies and their older versions, for a restore; writes nothing. */
-export function readerPolicy({ bucketArn, keyArn, region, keyPrefix }: StackKeys): PolicyDocument {
+export function readerPolicy({
+	bucketArn,
+	keyArn,
+	region,
+	keyPrefix,
+	oldKeyArns,
+}: StackKeys): PolicyDocument {
 	return document(
 		{
 			Sid: "Read",
@@ -142,6 +157,7 @@ export function readerPolicy({ bucketArn, keyArn, region, keyPrefix }: StackKeys
 		},
 		listing("List", ["s3:ListBucket", "s3:ListBucketVersions"], bucketArn, keyPrefix),
 		keyUse("kms:Decrypt", keyArn, region),
+		...oldKeyUse(oldKeyArns, region),
 	);
 }
 
@@ -202,10 +218,14 @@ function listing(
 	};
 }
 
+function oldKeyUse(keyArns: readonly string[], region: string): PolicyStatement[] {
+	return keyArns.length > 0 ? [keyUse("kms:Decrypt", keyArns, region, "ReadOlderCopies")] : [];
+}
+
 /** Use of a key through S3 alone. */
 function keyUse(
 	Action: PolicyStatement["Action"],
-	keyArn: string,
+	keyArn: string | readonly string[],
 	region: string,
 	Sid = "UseTheKey",
 ): PolicyStatement {

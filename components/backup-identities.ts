@@ -8,7 +8,10 @@ export interface BackupIdentitiesArgs {
 	readonly bucket: BackupBucket;
 	/** What the keys of the stack's copies begin with, without the slash at its end. */
 	readonly keyPrefix: string;
-	readonly settings: Pick<StackSettings, "offsiteBucket" | "offsiteCredentials" | "offsiteWriterRole">;
+	readonly settings: Pick<
+		StackSettings,
+		"offsiteBucket" | "offsiteCredentials" | "offsiteOldKmsKeys" | "offsiteWriterRole"
+	>;
 	readonly tags: Readonly<Record<string, string>>;
 }
 
@@ -36,6 +39,7 @@ export class BackupIdentities extends pulumi.ComponentResource {
 		const keys: pulumi.Output<StackKeys> = args.bucket.keyed.apply((bucket) => ({
 			...bucket,
 			keyPrefix: args.keyPrefix,
+			oldKeyArns: settings.offsiteOldKmsKeys,
 		}));
 		const createPolicy = (who: string, description: string, document: (keys: StackKeys) => unknown) =>
 			new aws.Policy(

@@ -16,7 +16,8 @@ type Rule = readonly [
 const longestAwsBucket = 56;
 
 const isAws = ({ offsiteEndpoint }: StackSettings) => offsiteEndpoint === "";
-const isSet = (settings: StackSettings, key: OffsiteKey) => settings[key] !== offsiteDefinitions[key].default;
+const isSet = (settings: StackSettings, key: OffsiteKey) =>
+	String(settings[key]) !== String(offsiteDefinitions[key].default);
 
 const isSame = (settings: StackSettings, other: "offsiteAccessLogBucket" | "offsiteReplicaBucket") =>
 	settings[other] !== "" && settings[other] === settings.offsiteBucket;
@@ -114,6 +115,7 @@ const rules: readonly Rule[] = [
 	],
 	onlyAtAws("offsiteKmsKey"),
 	ofItsRegion("offsiteKmsKey", "offsiteRegion"),
+	onlyAtAws("offsiteOldKmsKeys"),
 	onlyAtAws("offsiteAccessLogBucket"),
 	[
 		"offsiteAccessLogBucket",

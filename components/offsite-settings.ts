@@ -13,11 +13,12 @@ const bucket = (description: string) =>
 		"write a bucket's name: 3 to 63 lower-case letters, digits and hyphens",
 	);
 
+const keyArn = /^arn:aws:kms:[a-z0-9-]+:\d{12}:key\/[\w-]+$/;
 const kmsKey = (what: string) =>
 	text(
 		`ARN of the KMS key that encrypts ${what}. Empty: a key of the stack's own, rotated every year.`,
 		"",
-		/^$|^arn:aws:kms:[a-z0-9-]+:\d{12}:key\/[\w-]+$/,
+		new RegExp(`^$|${keyArn.source}`),
 		"write the ARN of a key, arn:aws:kms:REGION:ACCOUNT:key/ID, or leave it empty",
 	);
 
@@ -66,6 +67,13 @@ export const offsiteDefinitions = {
 	}),
 	offsiteObjectLockDays: days("Days for which Object Lock holds a new copy.", 0),
 	offsiteKmsKey: kmsKey("the bucket"),
+	offsiteOldKmsKeys: define<string[]>({
+		type: "array",
+		description: "ARNs of KMS keys that older copies are encrypted with, so that they can still be read.",
+		default: [],
+		schema: z.array(z.string().regex(keyArn)),
+		fix: 'write a list of ARNs of keys, such as ["arn:aws:kms:REGION:ACCOUNT:key/ID"]',
+	}),
 	offsiteAccessLogBucket: bucket("Bucket that receives the access log. Empty: no access log."),
 	offsiteReplicaBucket: bucket(
 		"Bucket, made by this stack in another region, that copies are replicated to.",

@@ -19,6 +19,7 @@ const source = {
 	keyArn: keyOf("eu-central-1"),
 	region: "eu-central-1",
 	keyPrefix: "persistent-stack/prod",
+	oldKeyArns: [],
 };
 const replica = { bucketArn: "arn:aws:s3:::shop-replica", keyArn: keyOf("eu-west-1"), region: "eu-west-1" };
 const own = `${source.bucketArn}/persistent-stack/prod/full_backup_20260301_020000.tar.gz`;
@@ -204,6 +205,22 @@ describe("the reader", () => {
 		["kms:GenerateDataKey", source.keyArn, throughS3("eu-central-1")],
 	])("may not %s on %s", async (action, resource, context) => {
 		expect(await verdict([reader], action, resource, context)).toBe("ImplicitlyDenied");
+	});
+});
+
+describe.each([
+	["writer", writerPolicy],
+	["reader", readerPolicy],
+] as const)("after a change of the bucket's key, the %s", (_who, policyOf) => {
+	const old = keyOf("eu-central-1").replace("1234abcd", "0000abcd");
+	const policy = policyOf({ ...source, oldKeyArns: [old] });
+
+	test("reads older copies, and makes none under the old key", async () => {
+		const context = throughS3("eu-central-1");
+		expect(await verdict([policy], "kms:Decrypt", old, context)).toBe("Allowed");
+		expect(await verdict([policy], "kms:Decrypt", source.keyArn, context)).toBe("Allowed");
+		expect(await verdict([policy], "kms:GenerateDataKey", old, context)).toBe("ImplicitlyDenied");
+		expect(await verdict([policyOf(source)], "kms:Decrypt", old, context)).toBe("ImplicitlyDenied");
 	});
 });
 

@@ -269,6 +269,25 @@ test("given keys are used wherever the stack's own would be, and none is made", 
 	expect(told(stack).kmsKeyId).toBe(given);
 });
 
+test("old keys are there to read with, for writer and reader, and nothing is written under them", async () => {
+	const old = "arn:aws:kms:eu-central-1:111122223333:key/old";
+	const stack = await prod({ offsiteOldKmsKeys: [old] });
+	const naming = atAws(stack).filter(({ inputs }) => JSON.stringify(inputs).includes(old));
+	expect(names(naming)).toEqual([
+		"stack-offsite-identities-reader-policy",
+		"stack-offsite-identities-writer-policy",
+	]);
+	for (const { name } of naming) {
+		expect(policyOf(stack, name).Statement).toContainEqual({
+			Sid: "ReadOlderCopies",
+			Effect: "Allow",
+			Action: "kms:Decrypt",
+			Resource: [old],
+			Condition: { StringEquals: { "kms:ViaService": "s3.eu-central-1.amazonaws.com" } },
+		});
+	}
+});
+
 describe("credentials", () => {
 	const users = (stack: RecordedStack) => names(stack.ofType("aws:iam/user:User"));
 

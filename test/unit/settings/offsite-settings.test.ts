@@ -215,6 +215,7 @@ const broken: readonly (readonly [base: Values, changes: Values, key: string, fi
 			["offsiteTransitionDays", "60"],
 			["offsiteNoncurrentDays", "60"],
 			["offsiteKmsKey", key("eu-central-1")],
+			["offsiteOldKmsKeys", `["${key("eu-central-1")}"]`],
 			["offsiteAccessLogBucket", "shop-logs"],
 		] as const
 	).map(([name, value]) => [elsewhere, { [name]: value }, name, atAws(name)] as const),

@@ -136,6 +136,11 @@ const table: Readonly<Record<SettingKey, Row>> = {
 	offsiteObjectLock: { byDefault: "off", right: ["governance", "compliance"], wrong: ["", "on", "true"] },
 	offsiteObjectLockDays: daysRow(0),
 	offsiteKmsKey: kmsKeyRow(),
+	offsiteOldKmsKeys: {
+		byDefault: [],
+		right: ['["arn:aws:kms:eu-central-1:111122223333:key/1234-ab"]'],
+		wrong: ['["alias/shop"]', '[""]', "arn:aws:kms:eu-central-1:111122223333:key/1234-ab"],
+	},
 	offsiteAccessLogBucket: { byDefault: "", right: ["shop-logs"], wrong: ["Shop", "ab"] },
 	offsiteReplicaBucket: { byDefault: "", right: ["shop-replica"], wrong: ["Shop", "ab"] },
 	offsiteReplicaRegion: { byDefault: "", right: ["eu-west-1"], wrong: ["EU", "eu west"] },
