@@ -1,7 +1,7 @@
 /** A stack goes from one engine to the other and back, with the real Pulumi: no object is touched. */
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
 import { serviceNames, volumeCatalogue } from "../../components/catalogue.ts";
@@ -87,6 +87,40 @@ function filesWithSecrets(): string[] {
 		});
 }
 
+test("without a target, a stack or Pulumi it says what is missing, and changes nothing", async () => {
+	const bare = await TestStack.create();
+	const handover = async (...options: string[]) => {
+		const directories = (process.env.PATH ?? "").split(delimiter);
+		const withoutPulumi = directories.filter((directory) => !existsSync(join(directory, "pulumi")));
+		const environment = { PATH: withoutPulumi.join(delimiter) };
+		return await bare.run(["handover", ...options], { mayFail: true, environment });
+	};
+	try {
+		expect(await handover()).toMatchObject({
+			code: 2,
+			stderr: expect.stringContaining("handover --to pulumi"),
+		});
+		expect(await handover("--to", "pulumi")).toMatchObject({
+			code: 1,
+			stderr: expect.stringContaining("--engine pulumi up"),
+		});
+		const state = join(bare.directory, ".stack", bare.name);
+		mkdirSync(state, { recursive: true });
+		writeFileSync(join(state, "applied-by"), "local\n");
+		expect(await handover("--to", "local")).toMatchObject({
+			code: 0,
+			stdout: expect.stringContaining("Nothing to do"),
+		});
+		expect(await handover("--to", "pulumi")).toMatchObject({
+			code: 5,
+			stderr: expect.stringContaining("no pulumi on the PATH"),
+		});
+		expect(readdirSync(state)).toEqual(["applied-by"]);
+	} finally {
+		bare.cleanUp();
+	}
+});
+
 live("a stack with settings that are not applied stays where it is", async () => {
 	stack.configure({ labels: ["stack-test=1", "not=applied"] });
 	const { code, stderr } = await stack.run(["handover", "--to", "pulumi"], { mayFail: true });
@@ -117,7 +151,7 @@ live("a handover that was killed holds both engines back until it is undone", as
 	const before = objects();
 	const { child, output } = stack.start(["handover", "--to", "pulumi"]);
 	while (!output.stderr.includes("asking Pulumi")) await once(child.stderr, "data");
-	child.kill("SIGKILL");
+	process.kill(-(child.pid as number), "SIGKILL");
 	await once(child, "close");
 	for (const engine of ["local", "pulumi"]) {
 		const { code, stderr } = await stack.run(["--engine", engine, "preview"], { mayFail: true });
