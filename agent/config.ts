@@ -15,9 +15,9 @@ const alarmsSchema = z.strictObject({
 	/** Whether the webhook hears of scheduled backups that were good. */
 	onSuccess: z.boolean().default(true),
 	/** Share of a disk, in percent, that may be in use. */
-	diskPercent: z.number().min(1).max(100).default(90),
-	/** MiB that a volume may hold, by its catalogue key. */
-	volumeMb: z.record(z.string(), z.number().positive()).default({}),
+	diskPercent: z.number().min(1).max(100).default(85),
+	/** GiB that a volume may hold. */
+	volumeGb: z.number().positive().default(10),
 	/** Seconds between two looks at the files. */
 	intervalSeconds: z.number().positive().default(60),
 	/** Hours until an alarm that goes on is told again. */
@@ -48,6 +48,8 @@ const offsiteSchema = z.strictObject({
 	kmsKeyId: z.string().min(1).optional(),
 	/** How the bucket locks a new copy; it does so by itself. */
 	objectLock: z.strictObject({ mode: z.enum(["governance", "compliance"]), days }).optional(),
+	/** Size of the parts that a large file is sent in; larger where it would be more than 10,000 of them. */
+	partMebibytes: z.number().int().min(5).max(128).default(16),
 	/** How often a request is tried before the upload fails. */
 	attempts: z.number().int().min(1).default(8),
 	/** Seconds before the second try; each later one waits twice as long, up to 20 s. */

@@ -7,7 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import type { DatabaseFacts } from "../recovery/manifest.ts";
 import { output, type Running, start } from "./children.ts";
-import { countRows, tablesOf } from "./database-facts.ts";
+import { countRows, type Query, tablesOf } from "./database-facts.ts";
+import { localeClause } from "./restore/databases.ts";
 
 const startSeconds = 60;
 
@@ -103,17 +104,8 @@ export class ScratchDatabase {
 
 	/** An empty database with the recorded encoding and locale. */
 	async create(facts: DatabaseFacts): Promise<void> {
-		const { escapeIdentifier: name, escapeLiteral: text } = pg;
-		const locale = facts.localeProvider === "icu" ? "ICU_LOCALE" : "BUILTIN_LOCALE";
-		await this.query(
-			"postgres",
-			[
-				`CREATE DATABASE ${name(facts.name)} TEMPLATE template0 ENCODING ${text(facts.encoding)}`,
-				`LC_COLLATE ${text(facts.collate)} LC_CTYPE ${text(facts.ctype)}`,
-				`LOCALE_PROVIDER ${name(facts.localeProvider)}`,
-				...(facts.locale === null ? [] : [`${locale} ${text(facts.locale)}`]),
-			].join(" "),
-		);
+		const name = pg.escapeIdentifier(facts.name);
+		await this.query("postgres", `CREATE DATABASE ${name} TEMPLATE template0 ${localeClause(facts)}`);
 	}
 
 	/**
@@ -136,8 +128,8 @@ export class ScratchDatabase {
 	/** Rows of every table, named as the manifest names them. */
 	async countRows(database: string): Promise<Record<string, number>> {
 		return await this.#connected(database, async (client) => {
-			const rows = async (sql: string) => (await client.query(sql)).rows as Record<string, unknown>[];
-			return await countRows(rows, await tablesOf(rows));
+			const query: Query = async (sql) => (await client.query(sql)).rows;
+			return await countRows(query, await tablesOf(query));
 		});
 	}
 

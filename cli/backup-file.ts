@@ -36,6 +36,19 @@ function sameDirectory(one: string, other: string): boolean {
 
 /** @throws StackError when the private key cannot be read. */
 export function identityFile(name: string): string {
+	return readableFile(name, "key", "name the file with the age or ssh private key: --identity FILE");
+}
+
+/** @throws StackError when the file with the key to the bucket cannot be read. */
+export function credentialsFile(name: string): string {
+	return readableFile(
+		name,
+		"credentials file",
+		"name a file like ~/.aws/credentials, whose profile default counts: --credentials FILE",
+	);
+}
+
+function readableFile(name: string, what: string, fix: string): string {
 	const path = resolve(invocationDirectory(), name);
 	try {
 		accessSync(path, constants.R_OK);
@@ -43,8 +56,5 @@ export function identityFile(name: string): string {
 	} catch {
 		// Told below.
 	}
-	throw new StackError(`the key ${path} cannot be read`, {
-		exitCode: exitCodes.usage,
-		fix: "name the file with the age or ssh private key: --identity FILE",
-	});
+	throw new StackError(`the ${what} ${path} cannot be read`, { exitCode: exitCodes.usage, fix });
 }

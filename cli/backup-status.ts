@@ -10,11 +10,14 @@ import {
 	pointAsJson,
 	verifiedWord,
 } from "./recovery-points.ts";
+import { readWatch, type WatchState, watchAsJson, watchText } from "./watch-status.ts";
 
 /** How the backups are, or why that is not known. */
 export interface Backups {
 	readonly directory: string;
 	readonly state?: BackupState;
+	/** Alarms and drills; absent where the directory cannot be looked at. */
+	readonly watch?: WatchState;
 	readonly unknown?: string;
 }
 
@@ -22,7 +25,8 @@ export interface Backups {
 export async function lookAtBackups(context: VerbContext): Promise<Backups> {
 	const directory = context.load().directories.backups;
 	try {
-		return { directory, state: await backupState(context) };
+		const state = await backupState(context);
+		return { directory, state, watch: await readWatch(directory, context.stack) };
 	} catch (error) {
 		return { directory, unknown: (error as Error).message };
 	}
@@ -32,13 +36,13 @@ export async function lookAtBackups(context: VerbContext): Promise<Backups> {
 export function hostWords(stack: string, directory: string, text: string): string {
 	return text
 		.replace(/(?<![\w./-])\/backups(?![\w-])/g, directory)
-		.replaceAll("./docker-dev.sh ", commandLine(stack, ""));
+		.replace(/\.\/docker-dev\.sh (?!-s )/g, commandLine(stack, ""));
 }
 
 /** Lines for a person; what is wrong is red. */
 export function backupText(
 	stack: string,
-	{ directory, state, unknown }: Backups,
+	{ directory, state, watch, unknown }: Backups,
 	output: Output,
 	now = new Date(),
 ): string {
@@ -70,10 +74,16 @@ export function backupText(
 			`${bad("The last run failed")} ${when} ago: ${hostWords(stack, directory, run.message ?? "")}`,
 		);
 	}
+	const skipped = status?.lastSkipped;
+	if (skipped && !(run && run.endedAt > skipped.at)) {
+		const words = hostWords(stack, directory, skipped.message);
+		lines.push(`The last ${skipped.class} run was skipped ${age(new Date(skipped.at), now)} ago: ${words}`);
+	}
+	if (watch) lines.push(...watchText(stack, watch, output, now));
 	return lines.join("\n");
 }
 
-export function backupAsJson(stack: string, { directory, state, unknown }: Backups) {
+export function backupAsJson(stack: string, { directory, state, watch, unknown }: Backups) {
 	if (!state) return { directory, fresh: null, problem: unknown };
 	const { newest, fresh, reason, due, next, points, status } = state;
 	const own = points.filter((point) => point.stack === stack);
@@ -91,5 +101,7 @@ export function backupAsJson(stack: string, { directory, state, unknown }: Backu
 			others: points.length - own.length,
 		},
 		lastRun: status?.lastRun ?? null,
+		lastSkipped: status?.lastSkipped ?? null,
+		...(watch && watchAsJson(watch)),
 	};
 }

@@ -270,6 +270,19 @@ export const commands: readonly CommandSpec[] = [
 		load: async () => (await import("./verbs/backup-prune.ts")).prune,
 	},
 	{
+		name: "backup drill",
+		group: "Data",
+		summary: "restore a backup into a scratch database and directory, and compare it with its manifest",
+		details:
+			"Without a file it is the newest good full backup. Nothing of the stack is touched: it happens in a container of its own, without a network, and what it restored is thrown away. The result is kept beside the backups and shown by status. Exits with 7 when the backup does not restore to what it says.",
+		arguments: [{ name: "file", description: "a full backup, by name", completion: "recovery-points" }],
+		options: [
+			{ flags: "--identity <file>", description: "age or ssh private key, to read an encrypted backup" },
+		],
+		danger: "none",
+		load: async () => (await import("./verbs/backup-drill.ts")).backupDrill,
+	},
+	{
 		name: "backup-db",
 		group: "Data",
 		summary: "make a backup of the database alone, as plain SQL",
@@ -292,6 +305,16 @@ export const commands: readonly CommandSpec[] = [
 		],
 		options: [
 			{ flags: "--latest", description: "the newest verified full backup of this stack" },
+			{
+				flags: "--from <place>",
+				description:
+					"offsite: download the copy from the bucket first; so does an s3:// address (default: local)",
+				choices: ["local", "offsite"],
+			},
+			{
+				flags: "--credentials <file>",
+				description: "key to the bucket other than the stack's, in the form of ~/.aws/credentials",
+			},
 			{
 				flags: "--only <parts>",
 				description: "only these: database, media, static, redis; separated by commas",

@@ -4,15 +4,19 @@
  */
 import { execFile } from "node:child_process";
 import { backupPolicy } from "../components/backup-policy.ts";
-import { labelKeys, ownerOf } from "../components/identity.ts";
+import { databaseUser, labelKeys, ownerOf } from "../components/identity.ts";
+import type { DrillRecord } from "../recovery/drill-file.ts";
 import type { VerifyResult } from "../recovery/verify.ts";
-import { collect } from "./agent.ts";
+import { type AgentOutcome, collect } from "./agent.ts";
 import type { VerbContext } from "./context.ts";
 import type { ServiceContainer } from "./docker.ts";
 import { exitCodes, StackError } from "./errors.ts";
 
 /** Where such a container has the key. */
 const keyMount = "/run/identity";
+
+/** Enough for a database server that loads a dump; the cache of its files makes room by itself. */
+const drillMemory = "512m";
 
 /** A docker command up to the image: a container with the directory and the key, and little else. */
 function isolated(context: VerbContext, directory: string, identity: string | undefined): string[] {
@@ -24,6 +28,26 @@ function isolated(context: VerbContext, directory: string, identity: string | un
 		...["--mount", `type=bind,source=${directory},target=/backups`],
 		...(identity ? ["--mount", `type=bind,source=${identity},target=${keyMount},readonly`] : []),
 	];
+}
+
+/** Runs the agent's drill in a container of its own; what it restores goes into a volume that ends with it. */
+export async function drillApart(
+	context: VerbContext,
+	container: ServiceContainer,
+	directory: string,
+	file: string | undefined,
+	identity: string | undefined,
+): Promise<AgentOutcome<DrillRecord>> {
+	const { stack } = context;
+	const config = backupPolicy(stack, context.load().settings);
+	const command = [
+		...isolated(context, directory, identity),
+		...["--mount", "type=volume,target=/scratch", "--memory", drillMemory, "--memory-swap", drillMemory],
+		...["--env", `AGENT_CONFIG=${JSON.stringify(config)}`, "--env", `DATABASE_USER=${databaseUser}`],
+		...[container.imageId, "drill", ...(file ? [file] : [])],
+		...[...(identity ? ["--identity", keyMount] : []), "--json", "--with-stdin"],
+	];
+	return await collect<DrillRecord>(context, { container, directory }, command);
 }
 
 /** Runs the agent's check in a container of its own, of the backup image. */

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { addressFile, isAddress } from "./alarm-settings.ts";
 import { RunError } from "./run-error.ts";
-import { type StackSettings, splitAssignment } from "./settings.ts";
+import type { StackSettings } from "./settings.ts";
 
 /** Addresses by target; absent where nobody is to be told. */
 export interface AlarmAddresses {
@@ -24,10 +24,8 @@ export function alarmPolicy(settings: StackSettings) {
 			...(settings.alarmWebhook && { webhookFile: alarmAddressPaths.webhook }),
 			...(settings.alarmPing && { pingFile: alarmAddressPaths.ping }),
 			onSuccess: settings.alarmOnSuccess,
-			diskPercent: settings.alarmDiskPercent,
-			volumeMb: Object.fromEntries(
-				settings.alarmVolumes.map(splitAssignment).map(([volume, size]) => [volume, Number(size)]),
-			),
+			diskPercent: settings.diskWarnPercent,
+			volumeGb: settings.volumeWarnGb,
 		},
 		metricsPort: settings.metricsPort,
 	};

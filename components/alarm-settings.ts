@@ -4,9 +4,6 @@ import { define } from "./setting-definition.ts";
 import type { StackSettings } from "./settings.ts";
 import type { SettingsProblem } from "./settings-error.ts";
 
-/** Volumes whose size the sidecar can measure. */
-const measurableVolumes = ["postgres-data", "backend-media", "backend-static"] as const;
-
 const fileScheme = "file:";
 
 /** An address that lets whoever knows it speak in this stack's name. */
@@ -32,20 +29,6 @@ export const alarmDefinitions = {
 		default: true,
 		schema: z.boolean(),
 		fix: "write true or false",
-	}),
-	alarmDiskPercent: define<number>({
-		type: "integer",
-		description: "Share of the disks of backups and volumes, in percent, from which it is an alarm.",
-		default: 90,
-		schema: z.number().int().min(1).max(99),
-		fix: "write a whole number of percent from 1 to 99",
-	}),
-	alarmVolumes: define<string[]>({
-		type: "array",
-		description: `Sizes of volumes from which it is an alarm, volume=MiB; of ${measurableVolumes.join(", ")}.`,
-		default: [],
-		schema: z.array(z.string().regex(new RegExp(`^(${measurableVolumes.join("|")})=[1-9]\\d{0,8}$`))),
-		fix: `write a list of volume=MiB, such as ["postgres-data=20480"], of ${measurableVolumes.join(", ")}`,
 	}),
 	metricsPort: define<number>({
 		type: "integer",
@@ -83,24 +66,7 @@ function isFile(value: string): boolean {
 }
 
 /** Rules that concern more than one setting. */
-export function alarmContradictions(settings: StackSettings): SettingsProblem[] {
-	const problems: SettingsProblem[] = [];
-	const { metricsPort, port, alarmVolumes } = settings;
-	if (metricsPort === port) {
-		problems.push({
-			key: "metricsPort",
-			value: String(metricsPort),
-			fix: "the proxy has this port; write another",
-		});
-	}
-	const volumes = alarmVolumes.map((text) => text.split("=")[0]);
-	const twice = volumes.find((volume, index) => volumes.indexOf(volume) !== index);
-	if (twice) {
-		problems.push({
-			key: "alarmVolumes",
-			value: JSON.stringify(alarmVolumes),
-			fix: `${twice} is there twice; write one size for it`,
-		});
-	}
-	return problems;
+export function alarmContradictions({ metricsPort, port }: StackSettings): SettingsProblem[] {
+	if (metricsPort !== port) return [];
+	return [{ key: "metricsPort", value: String(port), fix: "the proxy has this port; write another" }];
 }

@@ -198,14 +198,15 @@ export const settingDefinitions = {
 	}),
 	diskWarnPercent: define<number>({
 		type: "integer",
-		description: "Used share of a disk, in percent, from which doctor and status warn.",
+		description:
+			"Used share of a disk, in percent, from which doctor and status warn, and an alarm is given.",
 		default: 85,
 		schema: z.number().int().min(1).max(100),
 		fix: "write a whole number of percent from 1 to 100",
 	}),
 	volumeWarnGb: define<number>({
 		type: "integer",
-		description: "Size of a volume, in GiB, from which doctor and status warn.",
+		description: "Size of a volume, in GiB, from which doctor and status warn, and an alarm is given.",
 		default: 10,
 		schema: z.number().int().min(1).max(1_048_576),
 		fix: "write a whole number of GiB, 1 or more",

@@ -29,7 +29,7 @@ export interface Observed {
 
 export interface Thresholds {
 	readonly diskPercent: number;
-	readonly volumeMb: Readonly<Record<string, number>>;
+	readonly volumeGb: number;
 }
 
 /** Share of its threshold by which a value must fall again before its alarm ends: else one at the brim storms. */
@@ -83,18 +83,20 @@ export function findConditions(
 			aboutBackups: false,
 		});
 	}
-	for (const [volume, megabytes] of Object.entries(thresholds.volumeMb)) {
-		const bytes = observed.volumes[volume];
+	for (const [volume, bytes] of Object.entries(observed.volumes)) {
 		const name = `volume:${volume}`;
-		// What cannot be measured now has not become smaller.
-		if (bytes === undefined && open[name]) found.set(name, open[name]);
-		if (bytes === undefined || !passes(bytes, megabytes * 2 ** 20, name in open)) continue;
+		if (bytes === undefined || !passes(bytes, thresholds.volumeGb * 2 ** 30, name in open)) continue;
 		found.set(name, {
-			what: `volume ${volume} of stack ${stack} holds ${(bytes / 2 ** 20).toFixed(0)} MiB`,
-			why: `the threshold is ${megabytes} MiB`,
-			mend: "see what grew: ./docker-dev.sh volumes; or raise the threshold in alarmVolumes",
+			what: `volume ${volume} of stack ${stack} holds ${(bytes / 2 ** 30).toFixed(1)} GiB`,
+			why: `the threshold is ${thresholds.volumeGb} GiB`,
+			mend: "see what grew: ./docker-dev.sh volumes; or raise volumeWarnGb",
 			aboutBackups: false,
 		});
+	}
+	// What cannot be measured now has not become smaller.
+	for (const [name, condition] of Object.entries(open)) {
+		const [kind, volume = ""] = name.split(":");
+		if (kind === "volume" && observed.volumes[volume] === undefined) found.set(name, condition);
 	}
 	if (drill?.outcome === "failed") {
 		found.set("drill-failed", {

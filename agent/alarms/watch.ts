@@ -16,7 +16,7 @@ export interface Measured {
 }
 
 /** Counting the files of a large volume takes a while. */
-const volumeMinutes = 15;
+const volumeMinutes = 60;
 
 /**
  * The watch over a stack's backups. It judges by the files, so it notices whatever made or broke them; what
@@ -121,7 +121,7 @@ export class Watch {
 	async #measure(): Promise<void> {
 		const { config, signal } = this.#context;
 		const disks = await measureDisks(config);
-		const wanted = config.metricsPort > 0 || Object.keys(config.alarms.volumeMb).length > 0;
+		const wanted = config.metricsPort > 0 || Object.keys(this.#files).length > 0;
 		const due = wanted && Date.now() - this.#volumesAt >= volumeMinutes * 60_000;
 		const volumes = due ? await measureVolumes(config, signal) : {};
 		if (due) this.#volumesAt = Date.now();

@@ -9,6 +9,7 @@ export type FailureKind =
 	| "region"
 	| "encryption key"
 	| "unreachable"
+	| "transfer"
 	| "server"
 	| "conflict"
 	| "local file"
@@ -104,6 +105,11 @@ const meanings: readonly {
 		mend: "compare them with those of the stack's writer",
 	},
 	{
+		names: /^(BadDigest|InvalidDigest|XAmzContentSHA256Mismatch|XAmzContentChecksumMismatch)$/,
+		kind: "transfer",
+		what: "bytes were changed on the way to {}, and the server refused them",
+	},
+	{
 		names: /^(SlowDown|ServiceUnavailable|InternalError)$/,
 		status: (status) => status === 429 || status >= 500,
 		kind: "server",
@@ -143,6 +149,11 @@ export function isNotImplemented(error: unknown): boolean {
 
 export function isNotFound(error: unknown): boolean {
 	return ["NotFound", "NoSuchKey"].includes((error as Error).name);
+}
+
+/** Whether the rights are not enough; the answer to a HEAD request has no word for it but the status. */
+export function isForbidden(error: unknown): boolean {
+	return (error as ServiceError).$metadata?.httpStatusCode === 403;
 }
 
 /** Whether an object is at the key already, or is being put there by somebody else just now. */

@@ -2,9 +2,14 @@
 import { createHash } from "node:crypto";
 import { addAbortSignal, type Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { GetObjectCommand, HeadObjectCommand, type HeadObjectCommandOutput } from "@aws-sdk/client-s3";
+import {
+	GetObjectCommand,
+	HeadObjectCommand,
+	type HeadObjectCommandOutput,
+	ListObjectsV2Command,
+} from "@aws-sdk/client-s3";
 import { type Bucket, urlOf } from "./bucket.ts";
-import { isNotFound, OffsiteError } from "./failure.ts";
+import { isForbidden, isNotFound, OffsiteError } from "./failure.ts";
 import type { Expected, StoredChecksum } from "./send-file.ts";
 
 /** What the server says of an object; undefined where there is none. */
@@ -18,8 +23,17 @@ export async function headOf(bucket: Bucket, key: string): Promise<HeadObjectCom
 		return await bucket.client.send(command, { abortSignal: bucket.signal });
 	} catch (error) {
 		if (isNotFound(error)) return undefined;
+		// Of a key that is not there, S3 says "forbidden" to whoever may list only what begins with a prefix.
+		if (isForbidden(error) && !(await isListed(bucket, key))) return undefined;
 		throw error;
 	}
+}
+
+async function isListed(bucket: Bucket, key: string): Promise<boolean> {
+	const command = new ListObjectsV2Command({ Bucket: bucket.name, Prefix: key, MaxKeys: 1 });
+	const { Contents = [] } = await bucket.client.send(command, { abortSignal: bucket.signal });
+	// A key sorts before every longer one that begins with it.
+	return Contents[0]?.Key === key;
 }
 
 /**
@@ -41,7 +55,8 @@ export async function differenceOf(
 	if (head.ChecksumSHA256 !== undefined) {
 		// A checksum of the parts' checksums has their number after it, with most servers.
 		const kept = head.ChecksumSHA256.replace(/-\d+$/, "");
-		return kept === (await checksum()) ? undefined : "its checksum is another";
+		if (kept === (await checksum())) return undefined;
+		// Of other parts, it is another for the same bytes.
 	}
 	return await readingDifference(bucket, key, expected);
 }

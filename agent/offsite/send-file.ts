@@ -17,7 +17,7 @@ import { OffsiteError } from "./failure.ts";
 
 /** Part size × concurrency. */
 export const memoryBudget = 128 << 20;
-const smallestPart = 16 << 20;
+const mebibyte = 1 << 20;
 /** Limit of S3. */
 const mostParts = 10_000;
 const mostAtOnce = 4;
@@ -41,10 +41,9 @@ export interface Expected {
 export type StoredChecksum = string;
 
 /** @throws OffsiteError when the file is larger than the memory budget lets it be. */
-export function planParts(size: number): PartPlan {
-	const needed = Math.ceil(size / mostParts);
-	const mebibyte = 1 << 20;
-	const partSize = Math.max(smallestPart, Math.ceil(needed / mebibyte) * mebibyte);
+export function planParts(size: number, partMebibytes: number): PartPlan {
+	const needed = Math.ceil(size / mostParts / mebibyte);
+	const partSize = Math.max(partMebibytes, needed) * mebibyte;
 	if (partSize > memoryBudget) {
 		throw new OffsiteError(
 			"local file",
@@ -72,7 +71,7 @@ export async function sendFile(
 	expected: Expected,
 	onProgress: (bytes: number) => void,
 ): Promise<StoredChecksum> {
-	const plan = planParts(expected.size);
+	const plan = planParts(expected.size, bucket.config.partMebibytes);
 	if (plan.count > 1) return await sendInParts(bucket, key, file, expected, plan, onProgress);
 	const whole = Buffer.allocUnsafe(expected.size);
 	await readFully(file, whole, 0);
@@ -103,8 +102,12 @@ export async function putWhole(
 }
 
 /** The checksum that S3 keeps of a file, by reading it. */
-export async function storedChecksumOf(file: FileHandle, expected: Expected): Promise<StoredChecksum> {
-	const { partSize, count } = planParts(expected.size);
+export async function storedChecksumOf(
+	bucket: Bucket,
+	file: FileHandle,
+	expected: Expected,
+): Promise<StoredChecksum> {
+	const { partSize, count } = planParts(expected.size, bucket.config.partMebibytes);
 	const buffer = Buffer.allocUnsafe(Math.min(partSize, expected.size));
 	const whole = createHash("sha256");
 	const digests: Buffer[] = [];

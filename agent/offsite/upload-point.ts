@@ -56,7 +56,7 @@ async function placeArchive(
 			bucket,
 			key,
 			index,
-			async () => checksum ?? (await storedChecksumOf(file, index)),
+			async () => checksum ?? (await storedChecksumOf(bucket, file, index)),
 		);
 		if (difference === undefined) return;
 		if (failure) throw failure;

@@ -143,7 +143,7 @@ async function checkContent(
 		found.problems.push(error.message);
 	}
 	const manifest = found.manifest ?? (source.kind === "full" ? undefined : source.index?.manifest);
-	const problems = [...found.problems, ...(found.manifest ? comparison(found.manifest, found.parts) : [])];
+	const problems = [...found.problems, ...(manifest ? comparison(manifest, found.parts) : [])];
 	if (problems.length > 0) throw invalid(source, problems);
 	for (const { name, dump } of found.parts.values()) {
 		if (dump?.beyond) {
@@ -160,7 +160,8 @@ async function checkContent(
 /** The name under which the only part is read; a dump may be called anything. */
 function solePartName(source: RestoreSource): string | undefined {
 	if (source.kind === "full") return undefined;
-	return source.kind === "database" ? partNames("", "gzip").database : source.file.replace(/\.age$/, "");
+	const plain = source.file.replace(/\.age$/, "");
+	return partContent(plain) ? plain : partNames("", "gzip").database;
 }
 
 function availableTargets(source: RestoreSource, { manifest, parts }: Content): RestoreTarget[] {
@@ -185,8 +186,7 @@ function chooseTargets(
 	const missing = [...wanted].filter((target) => !available.includes(target));
 	if (missing.length > 0) {
 		const rest = [...wanted].filter((target) => available.includes(target));
-		const fix =
-			rest.length > 0 ? `. Restore the rest: ${rest.map((target) => `--only ${target}`).join(" ")}` : "";
+		const fix = rest.length > 0 ? `. Restore the rest: --only ${rest.join(",")}` : "";
 		throw new AgentError(
 			`${source.file} holds no ${missing.join(" and no ")}; nothing was changed${fix}`,
 			exitCodes.invalid,

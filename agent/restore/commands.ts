@@ -121,12 +121,12 @@ async function stageOrClear(
 }
 
 async function swapOrUndo(context: RunContext, journal: RestoreJournal): Promise<unknown> {
-	if (journal.phase !== "staged") return swap(context.config, journal);
 	try {
 		await swap(context.config, journal);
 		return {};
 	} catch (error) {
-		if (journal.rebuild) throw error;
+		// A swap that was killed is for undo; and a new cluster goes back with all that is in it.
+		if (journal.phase !== "staged" || journal.rebuild) throw error;
 		throw await backToBefore(context, error, "everything is as before");
 	}
 }
@@ -140,15 +140,15 @@ async function backToBefore(context: RunContext, failure: unknown, outcome: stri
 		if (journal) await undo(config, journal, false);
 		return new AgentError(`${message}; ${outcome}`, exitCode);
 	} catch (error) {
-		const reason = explainRestore(error, context).message;
 		return new AgentError(
-			`${message}; and what was done could not be undone yet (${reason}). ./docker-dev.sh start puts it right`,
+			`${message}; and what was done could not be undone yet (${(error as Error).message}). ./docker-dev.sh start puts it right`,
 			exitCode,
 		);
 	}
 }
 
 function explainRestore(error: unknown, { config, signal }: RunContext): AgentError {
+	if (error instanceof AgentError) return error;
 	if (signal.aborted) return explain(signal.reason, config.backupDirectory);
 	if (error instanceof DamagedError) return new AgentError(error.message, exitCodes.invalid);
 	if (error instanceof DisturbedError) return new AgentError(error.message);

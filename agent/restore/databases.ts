@@ -44,7 +44,8 @@ export async function createStaged(
 	return warning;
 }
 
-function localeClause({ encoding, collate, ctype, localeProvider, locale }: OwnFacts): string {
+/** Of CREATE DATABASE: encoding and locale, as they were recorded. */
+export function localeClause({ encoding, collate, ctype, localeProvider, locale }: OwnFacts): string {
 	const clause = `ENCODING ${literal(encoding)} LC_COLLATE ${literal(collate)} LC_CTYPE ${literal(ctype)} LOCALE_PROVIDER ${localeProvider}`;
 	if (localeProvider === "icu") return `${clause} ICU_LOCALE ${literal(locale ?? "")}`;
 	return localeProvider === "builtin" ? `${clause} BUILTIN_LOCALE ${literal(locale ?? "")}` : clause;

@@ -125,7 +125,7 @@ export class DatabaseStage {
 				meter.add(chunk);
 				this.#dump.add(chunk);
 				if (this.#dump.beyond) throw this.#reachesBeyond(this.#dump.beyond);
-				if (this.#dump.roles.size > 0) await this.#ensureRoles(this.#dump.roles);
+				if (this.#dump.roles.size > 0) await this.#ensureNamed(this.#dump.roles);
 				await writePipe(writer, chunk);
 				onProgress(chunk.length);
 			}
@@ -145,12 +145,11 @@ export class DatabaseStage {
 
 	/** Settings, statistics and the comparison; then everything of the database is on the disk. */
 	async complete(): Promise<StagedDatabase> {
-		const { config, signal, warn } = this.#options;
+		const { config, signal } = this.#options;
 		const { id } = this.#journal;
 		const facts = this.#manifest?.database ?? this.#present;
 		if (facts) {
-			const made = await this.#ensureRoles(rolesOf(facts));
-			if (made.length > 0) warn(`no backup of roles: ${made.join(", ")} came without rights`);
+			await this.#ensureNamed(rolesOf(facts));
 			await applyFacts(this.#query, id, facts);
 		}
 		await this.#rehearseRoles();
@@ -199,6 +198,15 @@ export class DatabaseStage {
 		]
 			.map((option) => `-c ${option}`)
 			.join(" ");
+	}
+
+	/** Roles that are named where nothing says what they may do. */
+	async #ensureNamed(roles: Iterable<string>): Promise<void> {
+		const made = await this.#ensureRoles(roles);
+		if (made.length === 0) return;
+		this.#options.warn(
+			`the backup names roles that are not there and does not say what they may do: ${made.join(", ")}; they were made without password and rights of their own`,
+		);
 	}
 
 	/** Makes those roles that are missing, noted before they are made. @returns those. */

@@ -11,6 +11,9 @@ import { measureVolumes, type StackVolume } from "../volumes.ts";
 /** Share of a disk from which it counts as full: databases stop at the first write that fails. */
 const fullPercent = 97;
 
+/** What is on the disk of Docker's data root. */
+export const dockerData = "Docker's data";
+
 export interface Disk {
 	/** What of the stack is on it. */
 	readonly holds: string;
@@ -28,19 +31,26 @@ export interface PassedLimit {
 	readonly text: string;
 }
 
-/** The disks of the given directories, each once; one that cannot be seen from here is left out. */
-export async function readDisks(
-	places: readonly (readonly [holds: string, path: string])[],
-): Promise<Disk[]> {
+/**
+ * The disks that the stack is on, each once.
+ *
+ * @param dockerRoot directory of Docker's data; it cannot be seen from here where Docker runs in a machine of its
+ *   own, as Docker Desktop does, and is left out then.
+ * @param backups directory of the backups; one that is still to be made will be on the disk of the one above.
+ */
+export async function readDisks(dockerRoot: string | undefined, backups: string): Promise<Disk[]> {
+	const places = [
+		...(dockerRoot ? [[dockerData, dockerRoot] as const] : []),
+		["backups", nearest(backups)] as const,
+	];
 	const disks = new Map<number, Disk>();
 	for (const [holds, path] of places) {
-		const there = nearest(path);
-		const [device, space] = await Promise.all([stat(there), statfs(there)]).catch(() => []);
+		const [device, space] = await Promise.all([stat(path), statfs(path)]).catch(() => []);
 		if (!device || !space) continue;
 		const known = disks.get(device.dev);
 		disks.set(device.dev, {
 			holds: known ? `${known.holds} and ${holds}` : holds,
-			path: known?.path ?? there,
+			path: known?.path ?? path,
 			usedPercent: percent(space.blocks - space.bfree, space.blocks - space.bfree + space.bavail),
 			freeBytes: space.bavail * space.bsize,
 			// File systems without a fixed number of inodes say 0.
@@ -50,7 +60,6 @@ export async function readDisks(
 	return [...disks.values()];
 }
 
-/** A directory that is still to be made will be on the disk of the nearest one above. */
 function nearest(path: string): string {
 	return existsSync(path) || dirname(path) === path ? path : nearest(dirname(path));
 }
@@ -101,10 +110,7 @@ export async function passedLimits(
 		measureVolumes({ ...context, signal: end }, volumes).catch(() => new Map<string, number>()),
 	]);
 	context.signal.throwIfAborted();
-	const disks = await readDisks([
-		["Docker's data", root.trim()],
-		["backups", directories.backups],
-	]);
+	const disks = await readDisks(root.trim(), directories.backups);
 	return [
 		...passedByDisks(disks, settings).map(({ text }) => text),
 		...passedByVolumes(volumes, sizes, settings),

@@ -2,12 +2,18 @@
 
 import { newestGoodFull } from "../../recovery/points.ts";
 import { type RedisChoice, type RestoreTarget, restoreTargets } from "../../recovery/restore-journal.ts";
-import { type BackupFile, findBackupFile, identityFile } from "../backup-file.ts";
+import { type BackupFile, credentialsFile, findBackupFile, identityFile } from "../backup-file.ts";
 import type { Invocation, VerbContext } from "../context.ts";
 import { exitCodes, StackError } from "../errors.ts";
 import { damageOf, newestOf, readPoints } from "../recovery-points.ts";
 import { readTimeout } from "../services.ts";
 import { pointTable } from "../verbs/backup-list.ts";
+import type { OffsiteSource } from "./offsite.ts";
+
+/** What is asked for, before it is known where it lies. */
+export interface RestoreRequest extends Omit<RestoreChoice, "source"> {
+	readonly source: BackupFile | OffsiteSource;
+}
 
 export interface RestoreChoice {
 	readonly source: BackupFile;
@@ -32,7 +38,7 @@ const defaultSeconds = 120;
 export async function readChoice(
 	context: VerbContext,
 	{ arguments: names, options }: Invocation,
-): Promise<RestoreChoice> {
+): Promise<RestoreRequest> {
 	const { only, redis } = readParts(options);
 	const rebuild = Boolean(options.rebuildDatabase);
 	if (rebuild && only && !only.includes("database")) {
@@ -41,8 +47,10 @@ export async function readChoice(
 			"leave one of them out",
 		);
 	}
-	const [source, typed] = await chooseFile(context, names, Boolean(options.latest));
+	const [source, typed] = await chooseSource(context, names, options);
 	const written = [
+		...(options.from === undefined ? [] : [`--from ${options.from}`]),
+		...(options.credentials === undefined ? [] : [`--credentials ${options.credentials}`]),
 		...(options.only === undefined ? [] : [`--only ${options.only}`]),
 		...(options.redis === undefined ? [] : [`--redis ${options.redis}`]),
 		...(options.identity === undefined ? [] : [`--identity ${options.identity}`]),
@@ -82,13 +90,20 @@ export function readParts({ only: given, redis: asked }: Invocation["options"]):
 	return { only: only && restoreTargets.filter((target) => only.includes(target)), redis };
 }
 
-/** @returns the file, and what was typed for it. */
-async function chooseFile(
+/** @returns the file or the copy, and what was typed for it. */
+async function chooseSource(
 	context: VerbContext,
 	names: readonly string[],
-	latest: boolean,
-): Promise<[BackupFile, string]> {
+	options: Invocation["options"],
+): Promise<[BackupFile | OffsiteSource, string]> {
 	const [name] = names;
+	const latest = Boolean(options.latest);
+	const isAddress = name?.startsWith("s3://") ?? false;
+	const offsite = options.from === "offsite" || isAddress;
+	if (isAddress && options.from === "local")
+		throw usage(`${name} and --from local say different things`, "leave --from out");
+	if (options.credentials !== undefined && !offsite)
+		throw usage("--credentials is for copies in the bucket", "add --from offsite, or leave it out");
 	if (name !== undefined && latest)
 		throw usage(`${name} and --latest say different things`, "give one of them");
 	if (names.length > 1) {
@@ -97,6 +112,12 @@ async function chooseFile(
 			`name one of them, for example ${context.command(`restore ${names.at(-1)}`)}`,
 		);
 	}
+	if (offsite && (name !== undefined || latest)) {
+		const credentials =
+			options.credentials === undefined ? undefined : credentialsFile(String(options.credentials));
+		return [{ copy: name, credentials }, name ?? "--latest"];
+	}
+	if (offsite) throw usage("no copy was named; nothing was changed", "name one, or add --latest");
 	if (name !== undefined) return [findBackupFile(context, name), name];
 	return latest ? [await newestBackup(context), "--latest"] : await noFile(context);
 }

@@ -13,6 +13,7 @@ import type { VerbContext } from "../context.ts";
 import { type ExitCode, exitCodes, StackError } from "../errors.ts";
 import { InterruptedError } from "../failure.ts";
 import { type MadeBackup, safetyBackup } from "../make-backup.ts";
+import { timed } from "../services.ts";
 import { findGround, type Ground } from "./ground.ts";
 import { type HelperRequest, prepareStep, type RestoreStep, runStep, stepRequest } from "./helper.ts";
 import { makeCluster } from "./new-cluster.ts";
@@ -142,7 +143,10 @@ class Restore {
 			if (stopping.status === "rejected") throw stopping.reason;
 			if (making.status === "rejected") throw making.reason;
 			const services = stopping.value;
-			await this.#step("swap", {}, making.value);
+			const { output } = this.#context;
+			await timed(output, "exchanged", "data", this.#request.targets.join(", "), async () => {
+				await this.#step("swap", {}, making.value);
+			});
 			const restarted = restart
 				? services
 				: services.filter((service) => service === "redis" || service === "db");

@@ -3,7 +3,7 @@ import type { ServiceName } from "../../components/catalogue.ts";
 import type { RestoreTarget } from "../../recovery/restore-journal.ts";
 import type { VerbContext } from "../context.ts";
 import { docker, type ServiceContainer, stackContainers } from "../docker.ts";
-import { waitForHealth } from "../services.ts";
+import { timed, waitForHealth } from "../services.ts";
 
 /** Who has to be away while a target is replaced. The backup container only reads, and only under the lock. */
 const usersOf: Readonly<Record<RestoreTarget, readonly ServiceName[]>> = {
@@ -46,21 +46,25 @@ export async function containersOf(
  */
 export async function stopServices(context: VerbContext, services: readonly ServiceName[]): Promise<void> {
 	const running = (await containersOf(context, services)).filter(isRunning);
-	const stores = running.filter(isStore);
-	for (const group of [running.filter((container) => !isStore(container)), stores]) {
-		await Promise.all(group.map(({ id }) => docker(["stop", id])));
-	}
-	if (running.length > 0) context.output.progress(`stopped   ${names(running)}`);
+	if (running.length === 0) return;
+	await timed(context.output, "stopped", "services", names(running), async () => {
+		for (const stores of [false, true]) {
+			const group = running.filter((container) => isStore(container) === stores);
+			await Promise.all(group.map(({ id }) => docker(["stop", id])));
+		}
+	});
 }
 
 /** Starts them, the stores first, and waits for nothing. What has no container any more is left to `start`. */
 export async function startServices(context: VerbContext, services: readonly ServiceName[]): Promise<void> {
 	const stopped = (await containersOf(context, services)).filter((container) => !isRunning(container));
-	const stores = stopped.filter(isStore);
-	for (const group of [stores, stopped.filter((container) => !isStore(container))]) {
-		await Promise.all(group.map(({ id }) => docker(["start", id])));
-	}
-	if (stopped.length > 0) context.output.progress(`started   ${names(stopped)}`);
+	if (stopped.length === 0) return;
+	await timed(context.output, "started", "services", names(stopped), async () => {
+		for (const stores of [true, false]) {
+			const group = stopped.filter((container) => isStore(container) === stores);
+			await Promise.all(group.map(({ id }) => docker(["start", id])));
+		}
+	});
 }
 
 /** Waits until they answer their own tests. @throws StackError with exit code 6. */

@@ -29,8 +29,24 @@ export function completionScript(shell: Shell): string {
 	return { bash: bashScript, zsh: zshScript, fish: fishScript }[shell]();
 }
 
-/** Words that follow a verb: what its arguments complete to, and its options. */
-function wordsAfter(name: string): Words {
+/** What completes a value. */
+type Source = "stacks" | "directories" | "files" | readonly string[];
+
+/** Options that take a value: their spellings, and what completes it. */
+interface ValueOption {
+	readonly spellings: readonly string[];
+	readonly source: Source;
+}
+
+/** What may follow a verb. */
+interface Following {
+	readonly values: readonly string[];
+	readonly options: readonly string[];
+	/** Whether recovery points are offered as well. */
+	readonly points: boolean;
+}
+
+function following(name: string): Following {
 	const command = commands.find((candidate) => candidate.name === name);
 	const kinds = (command?.arguments ?? []).map(({ completion: kind }) => kind);
 	const values = kinds.flatMap((kind): readonly string[] => {
@@ -39,16 +55,9 @@ function wordsAfter(name: string): Words {
 	});
 	return {
 		values: [...subVerbs(name), ...values],
-		options: flagsOf([...(command?.options ?? []), ...globalOptions]),
-		files: kinds.includes("recovery-points"),
+		options: [...(command?.options ?? []), ...globalOptions].flatMap(longSpellings),
+		points: kinds.includes("recovery-points"),
 	};
-}
-
-interface Words {
-	readonly values: readonly string[];
-	readonly options: readonly string[];
-	/** Whether recovery points are offered as well. */
-	readonly files: boolean;
 }
 
 /** `list` of `backup list`. */
@@ -56,51 +65,78 @@ function subVerbs(verb: string): string[] {
 	return names.filter((name) => name.startsWith(`${verb} `)).map((name) => name.slice(verb.length + 1));
 }
 
-function flagsOf(options: readonly OptionSpec[]): string[] {
-	return options.flatMap(({ flags }) => flags.match(/--[\w-]+/g) ?? []);
+function spellings({ flags }: OptionSpec): string[] {
+	return flags.match(/(?<![\w-])--?[\w-]+/g) ?? [];
+}
+
+function longSpellings(option: OptionSpec): string[] {
+	return spellings(option).filter((flag) => flag.startsWith("--"));
+}
+
+function sourceOf({ flags, choices }: OptionSpec): Source {
+	if (choices) return choices;
+	if (flags.includes("--stack")) return "stacks";
+	return flags.includes("<directory>") ? "directories" : flags.includes("<file>") ? "files" : [];
 }
 
 const names = commands.map(({ name }) => name);
 const verbs = names.filter((name) => !name.includes(" "));
 const withSubVerb = names.filter((name) => name.includes(" "));
-/** Recovery points where they usually are; their index files have a name more. */
-const pointFiles = "backups/{full,db}_backup_*[!n]";
+const globals = globalOptions.flatMap(longSpellings);
+/** Each option once, though several verbs have it. */
+const valueOptions: readonly ValueOption[] = [
+	...new Map(
+		[...globalOptions, ...commands.flatMap(({ options = [] }) => options)]
+			.filter(({ flags }) => flags.includes("<"))
+			.map((option) => [option.flags, { spellings: spellings(option), source: sourceOf(option) }]),
+	).values(),
+];
+const valueSpellings = valueOptions.flatMap((option) => option.spellings);
+
+/** Backups where they usually are, in the project directory; their index files end in .json. */
+const prefixes = ["full", "db", "media", "static"];
+const directories = ["backups", "backups/*"];
+const pointFiles = directories.flatMap((directory) =>
+	prefixes.map((prefix) => `${directory}/${prefix}_backup_*`),
+);
 /** Settings files in the project directory name the stacks. */
 const stackFiles = "Pulumi.*.yaml";
 
 function bashScript(): string {
+	const actions = { stacks: '-W "$(_stack_stacks)"', directories: "-d", files: "-f" };
+	const answers = valueOptions.map(({ spellings: flags, source }) => {
+		const action = typeof source === "string" ? actions[source] : `-W "${source.join(" ")}"`;
+		return `\t${flags.join(" | ")}) _stack_offer "$current" ${action}; return ;;`;
+	});
 	const cases = names.map((name) => {
-		const { values, options, files } = wordsAfter(name);
-		const found = files ? "$(_stack_points) " : "";
-		return `\t\t"${name}") words="${found}${[...values, ...options].join(" ")}" ;;`;
+		const { values, options, points } = following(name);
+		const found = points ? " $(_stack_points)" : "";
+		return `\t"${name}") values="${values.join(" ")}${found}" options="${options.join(" ")}" ;;`;
 	});
 	return `# Completion of ${programs.join(" and ")} for bash. Load it: source <(./docker-dev.sh completion bash)
-_stack_points() {
+_stack_stacks() {
 	local file
-	for file in ${pointFiles}; do
-		[ -e "$file" ] && printf '%s ' "$file"
+	for file in ${stackFiles}; do
+		file=\${file#Pulumi.}
+		[ "$file" = '*.yaml' ] || printf '%s ' "\${file%.yaml}"
 	done
 }
+_stack_points() {
+	local file
+	for file in ${pointFiles.join(" ")}; do
+		case $file in
+		*.json) ;;
+		*) [ ! -e "$file" ] || printf '%s ' "$file" ;;
+		esac
+	done
+}
+_stack_offer() {
+	mapfile -t COMPREPLY < <(compgen "\${@:2}" -- "$1")
+}
 _stack_complete() {
-	local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD - 1]} verb="" words="" word file skip=""
-	case $previous in
-	-s | --stack)
-		for file in ${stackFiles}; do
-			[ -e "$file" ] || continue
-			file=\${file#Pulumi.}
-			words+=" \${file%.yaml}"
-		done
-		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
-		return
-		;;
-	-C | --directory)
-		mapfile -t COMPREPLY < <(compgen -d -- "$current")
-		return
-		;;
-	--engine)
-		mapfile -t COMPREPLY < <(compgen -W "local pulumi" -- "$current")
-		return
-		;;
+	local current=\${COMP_WORDS[COMP_CWORD]} verb="" values="" options="" word skip=""
+	case \${COMP_WORDS[COMP_CWORD - 1]} in
+${answers.join("\n")}
 	esac
 	for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		if [ -n "$skip" ]; then
@@ -108,7 +144,7 @@ _stack_complete() {
 			continue
 		fi
 		case $word in
-		-s | --stack | -C | --directory | --engine) skip=1 ;;
+		${valueSpellings.join(" | ")}) skip=1 ;;
 		-*) ;;
 		*)
 			case "$verb $word" in
@@ -119,10 +155,13 @@ _stack_complete() {
 		esac
 	done
 	case $verb in
-		"") words="${[...verbs, "help", ...flagsOf(globalOptions)].join(" ")}" ;;
+	"") values="${[...verbs, "help"].join(" ")}" options="${globals.join(" ")}" ;;
 ${cases.join("\n")}
 	esac
-	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+	case $current in
+	-*) _stack_offer "$current" -W "$options" ;;
+	*) _stack_offer "$current" -W "$values" ;;
+	esac
 }
 complete -F _stack_complete ${programs.join(" ")} ./docker-dev.sh`;
 }
@@ -131,34 +170,37 @@ function zshScript(): string {
 	const quote = (text: string) => `'${text.replaceAll("'", "'\\''").replaceAll(":", "\\:")}'`;
 	const described = commands
 		.filter(({ name }) => verbs.includes(name))
-		.map(({ name, summary }) => `\t\t${quote(name)}:${quote(summary)}`.replace("':'", ":"));
+		.map(({ name, summary }) => `\t\t${quote(name)}:${quote(summary)}`);
+	const actions = { stacks: "_stack_stacks", directories: "_files -/", files: "_files" };
+	const answers = valueOptions.map(({ spellings: flags, source }) => {
+		const action = typeof source === "string" ? actions[source] : `compadd -- ${source.join(" ")}`;
+		return `\t${flags.join(" | ")}) ${action}; return ;;`;
+	});
 	const cases = names.map((name) => {
-		const { values, options, files } = wordsAfter(name);
-		const found = files ? ` ${pointFiles.replace("{full,db}", "(full|db)")}(N)` : "";
-		return `\t\t"${name}") compadd --${found} ${[...values, ...options].join(" ")} ;;`;
+		const { values, options, points } = following(name);
+		const found = points ? pointFiles.map((pattern) => `${pattern}(N)`) : [];
+		return `\t"${name}") values=(${[...values, ...found].join(" ")}) options=(${options.join(" ")}) ;;`;
 	});
 	return `#compdef ${programs.join(" ")}
 # Completion of ${programs.join(" and ")} for zsh. Load it: source <(./docker-dev.sh completion zsh)
+_stack_stacks() {
+	local -a stacks=(${stackFiles}(N))
+	stacks=(\${stacks#Pulumi.})
+	compadd -- \${stacks%.yaml}
+}
 _stack_complete() {
-	local verb="" word skip="" previous=\${words[CURRENT-1]}
-	local -a verbs stacks
+	local verb="" word skip=""
+	local -a verbs values options
 	verbs=(
 ${described.join("\n")}
 	)
-	case $previous in
-	-s | --stack)
-		stacks=(${stackFiles}(N))
-		stacks=(\${\${stacks#Pulumi.}%.yaml})
-		compadd -a stacks
-		return
-		;;
-	-C | --directory) _files -/; return ;;
-	--engine) compadd local pulumi; return ;;
+	case \${words[CURRENT-1]} in
+${answers.join("\n")}
 	esac
 	for word in \${words[2,CURRENT-1]}; do
 		if [[ -n $skip ]]; then skip=""; continue; fi
 		case $word in
-		-s | --stack | -C | --directory | --engine) skip=1 ;;
+		${valueSpellings.join(" | ")}) skip=1 ;;
 		-*) ;;
 		*)
 			case "$verb $word" in
@@ -169,65 +211,89 @@ ${described.join("\n")}
 		esac
 	done
 	case $verb in
-		"") _describe verb verbs; compadd -- ${flagsOf(globalOptions).join(" ")} ;;
+	"") options=(${globals.join(" ")}) ;;
 ${cases.join("\n")}
 	esac
+	values=(\${values:#*.json})
+	if [[ \${words[CURRENT]} == -* ]]; then compadd -- $options
+	elif [[ -z $verb ]]; then _describe verb verbs
+	else compadd -- $values
+	fi
 }
 compdef _stack_complete ${programs.join(" ")} ./docker-dev.sh`;
 }
-
-const fishPoints = "(string match -v '*.json' -- backups/full_backup_* backups/db_backup_*)";
 
 function fishScript(): string {
 	const quote = (text: string) => `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
 	const lines = programs.flatMap((program) => [
 		`complete -c ${program} -f`,
-		...globalOptions.map((option) => fishOption(program, "", option, quote)),
+		...globalOptions.map((option) => fishOption(`complete -c ${program}`, option, quote)),
 		...commands.flatMap(({ name, summary, options = [] }) => {
-			const [verb = "", subVerb] = name.split(" ");
-			const seen = (words: string) => `__fish_seen_subcommand_from ${words}`;
-			const subs = subVerbs(name);
-			const condition = [
-				seen(verb),
-				...(subVerb ? [seen(subVerb)] : []),
-				...(subs.length > 0 ? [`not ${seen(subs.join(" "))}`] : []),
-			].join("; and ");
-			const after = `-n '${condition}'`;
-			const before = subVerb
-				? `-n '${seen(verb)}; and not ${seen(subVerbs(verb).join(" "))}'`
-				: "-n __fish_use_subcommand";
-			const { values, files } = wordsAfter(name);
-			const own = values.filter((value) => !subs.includes(value));
+			const before = name.split(" ").slice(0, -1);
+			const at = (words: readonly string[]) =>
+				`complete -c ${program} -n ${quote(["_stack_at", ...words].join(" "))}`;
+			const after = at(name.split(" "));
+			const { values, points } = following(name);
+			const own = values.filter((value) => !subVerbs(name).includes(value));
 			return [
-				`complete -c ${program} ${before} -a ${subVerb ?? verb} -d ${quote(summary)}`,
-				...(own.length > 0 ? [`complete -c ${program} ${after} -a ${quote(own.join(" "))}`] : []),
-				...(files ? [`complete -c ${program} ${after} -a ${quote(fishPoints)}`] : []),
-				...options.map((option) => fishOption(program, `${after} `, option, quote)),
+				`${at(before)} -a ${name.split(" ").at(-1)} -d ${quote(summary)}`,
+				...(own.length > 0 ? [`${after} -a ${quote(own.join(" "))}`] : []),
+				...(points ? [`${after} -a '(_stack_points)'`] : []),
+				...options.map((option) => fishOption(after, option, quote)),
 			];
 		}),
 	]);
-	return [
-		`# Completion of ${programs.join(" and ")} for fish. Load it: ./docker-dev.sh completion fish | source`,
-		...lines,
-	].join("\n");
+	return `# Completion of ${programs.join(" and ")} for fish. Load it: ./docker-dev.sh completion fish | source
+function _stack_verb
+	set -l verb ""
+	set -l skip no
+	for word in (commandline -opc)[2..]
+		if test $skip = yes
+			set skip no
+			continue
+		end
+		switch $word
+			case ${valueSpellings.join(" ")}
+				set skip yes
+			case '-*'
+			case '*'
+				if contains -- "$verb $word" ${withSubVerb.map(quote).join(" ")}
+					set verb "$verb $word"
+				else if test -z "$verb"
+					set verb $word
+				end
+		end
+	end
+	echo $verb
+end
+function _stack_at
+	set -l verb (_stack_verb)
+	test "$verb" = "$argv"
+end
+function _stack_stacks
+	for file in ${stackFiles}
+		string replace -r '^Pulumi\\.(.+)\\.yaml$' '$1' $file
+	end
+end
+function _stack_points
+	for file in ${pointFiles.join(" ")}
+		string match -v '*.json' $file
+	end
+end
+${lines.join("\n")}`;
 }
 
-function fishOption(
-	program: string,
-	when: string,
-	{ flags, description, choices }: OptionSpec,
-	quote: (text: string) => string,
-): string {
-	const short = /(?:^|\s)-(\w)\b/.exec(flags)?.[1];
-	const long = /--([\w-]+)/.exec(flags)?.[1];
-	const stacks = `-xa "(string replace -rf '.*Pulumi\\.(.+)\\.yaml\\$' '\\$1' ${stackFiles})"`;
-	const value =
-		long === "stack"
-			? ` ${stacks}`
-			: choices
-				? ` -xa ${quote(choices.join(" "))}`
-				: flags.includes("<")
-					? " -r"
-					: "";
-	return `complete -c ${program} ${when}${short ? `-s ${short} ` : ""}-l ${long} -d ${quote(description)}${value}`;
+function fishOption(complete: string, option: OptionSpec, quote: (text: string) => string): string {
+	const short = spellings(option).find((flag) => /^-\w$/.test(flag));
+	const [long = ""] = longSpellings(option);
+	const actions = {
+		stacks: " -xa '(_stack_stacks)'",
+		directories: " -xa '(__fish_complete_directories)'",
+		files: " -rF",
+	};
+	const source = sourceOf(option);
+	const choices = source.length > 0 ? ` -xa ${quote([...source].join(" "))}` : " -x";
+	const value = !option.flags.includes("<") ? "" : typeof source === "string" ? actions[source] : choices;
+	const written = `${short ? `-s ${short.slice(1)} ` : ""}-l ${long.slice(2)}`;
+	return `${complete} ${written} -d ${quote(option.description)}${value}`;
 }

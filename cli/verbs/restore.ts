@@ -11,21 +11,24 @@ import { duration, formatBytes } from "../output.ts";
 import { type Checked, checkFile, countText, describeRestore } from "../restore/check.ts";
 import { type RestoreChoice, readChoice } from "../restore/choose.ts";
 import { findGround, type Ground } from "../restore/ground.ts";
+import { fetchCopy } from "../restore/offsite.ts";
 import { newRestoreId, type Restored, runRestore } from "../restore/run.ts";
 import { withStores } from "../restore/writers.ts";
 
 export async function restore(context: VerbContext, invocation: Invocation): Promise<void> {
 	const { output, stack } = context;
 	const { options } = invocation;
-	const choice = await readChoice(context, invocation);
+	const asked = await readChoice(context, invocation);
 	const given = Boolean(options.yes) && context.globals.stack !== undefined;
 	const dryRun = Boolean(options.dryRun);
-	const unattended = `./docker-dev.sh -s ${stack} restore ${choice.typed}${choice.optionText} --yes`;
+	const unattended = `./docker-dev.sh -s ${stack} restore ${asked.typed}${asked.optionText} --yes`;
 	await readyDocker(context);
 	if (dryRun) refuseUnfinished(context);
 	else await settleRestore(context, "restore");
 	await requireContainers(context, { given, dryRun, unattended });
 
+	const { source } = asked;
+	const choice = { ...asked, source: "copy" in source ? await fetchCopy(context, source) : source };
 	const id = newRestoreId();
 	const ground = await findGround(context);
 	judgeDatabase(context, ground, choice);

@@ -11,7 +11,7 @@ memory=64
 export NODE_OPTIONS="${NODE_OPTIONS:---max-old-space-size=$memory --max-semi-space-size=2}"
 powers=+dac_read_search
 # A drill starts a database server, which has a user of its own.
-if [ "${1:-}" = drill ]; then powers="$powers,+setuid,+setgid"; fi
+[ "${1:-}" != drill ] || powers="$powers,+setuid,+setgid"
 directory="${AGENT_BACKUP_DIRECTORY:-/backups}"
 if [ "${1:-}" != restore ] && [ "$(id -u)" = 0 ] && owner=$(stat -c '%u' "$directory" 2>/dev/null) && [ "$owner" != 0 ]; then
 	group=$(stat -c '%g' "$directory")

@@ -145,12 +145,12 @@ describe("conditions", () => {
 		...fine,
 		disks: [{ name: "backups", path: "/backups", size: 100e9, free: (100 - usedPercent) * 1e9, usedPercent }],
 	});
-	const limits = { diskPercent: 90, volumeMb: { "backend-media": 100 } };
+	const limits = { diskPercent: 90, volumeGb: 100 };
 	const names = (observed: Observed, open = {}) => [...findConditions("qa", observed, limits, open).keys()];
 
 	test("are none where all is well", () => {
 		expect(names(fine)).toEqual([]);
-		expect(names({ ...disk(89), lastRun: good, volumes: { "backend-media": 99 * 2 ** 20 } })).toEqual([]);
+		expect(names({ ...disk(89), lastRun: good, volumes: { "backend-media": 99 * 2 ** 30 } })).toEqual([]);
 	});
 
 	test("name a failed run with its reason, but not one that its caller ended", () => {
@@ -172,7 +172,7 @@ describe("conditions", () => {
 
 	test("of a volume that cannot be measured now stay as they were", () => {
 		const name = "volume:backend-media";
-		expect(names({ ...fine, volumes: { "backend-media": 100 * 2 ** 20 } })).toEqual([name]);
+		expect(names({ ...fine, volumes: { "backend-media": 100 * 2 ** 30 } })).toEqual([name]);
 		expect(names(fine, { [name]: condition })).toEqual([name]);
 		expect(names(fine)).toEqual([]);
 	});

@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
 import { acquireLock, lockFile } from "../../recovery/lock.ts";
@@ -142,6 +143,15 @@ test("a service that does not get healthy ends start with 6 and its last lines",
 	docker("exec", `${name}-redis`, "rm", "/tmp/ill");
 	expect(code).toBe(6);
 	expect(stderr).toMatch(/redis \(container .+\) is unhealthy after .+\n {4}first\n {4}second/);
+});
+
+test("a service that was ill before the start has the time to recover", async () => {
+	docker("exec", `${name}-redis`, "touch", "/tmp/ill");
+	const isIll = () =>
+		docker("inspect", "--format", "{{.State.Health.Status}}", `${name}-redis`) === "unhealthy";
+	while (!isIll()) await sleep(200);
+	docker("exec", "--detach", `${name}-redis`, "sh", "-c", "sleep 3; rm /tmp/ill");
+	expect(stack(["start", "redis"])).toMatchObject({ code: 0, stdout: expect.stringContaining("healthy") });
 });
 
 test("status exits with 0 whatever the state, and with 6 where it is asked to judge", () => {

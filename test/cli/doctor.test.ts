@@ -260,10 +260,7 @@ describe("limits", () => {
 	});
 
 	test("two directories on one disk are one disk; one that is to be made is on its parent's", async () => {
-		const disks = await readDisks([
-			["Docker's data", project],
-			["backups", join(project, "to", "be", "made")],
-		]);
+		const disks = await readDisks(project, join(project, "to", "be", "made"));
 		expect(disks).toEqual([
 			expect.objectContaining({
 				holds: "Docker's data and backups",
@@ -271,6 +268,10 @@ describe("limits", () => {
 				freeBytes: expect.any(Number),
 			}),
 		]);
+	});
+
+	test("a data root that is on another machine is not taken for a disk of this one", async () => {
+		expect(await readDisks("/nonexistent/docker", backups)).toMatchObject([{ holds: "backups" }]);
 	});
 
 	test("a volume warns from its limit on; what was not measured says nothing", () => {

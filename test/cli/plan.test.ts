@@ -35,6 +35,7 @@ test("objects are called what the operator calls them", () => {
 	expect(called("docker:index/network:Network", "stack-networks-edge")).toBe("network app-edge");
 	expect(called("docker:index/remoteImage:RemoteImage", "stack-images-redis")).toBe("image redis");
 	expect(called("command:local:Command", "stack-migrations-run")).toBe("action database migrations");
+	expect(called("aws:s3/bucket:Bucket", "stack-offsite-main-bucket")).toBe("aws offsite-main-bucket");
 });
 
 test("a precious volume that a plan deletes or replaces is lost, a regenerable one is not", () => {

@@ -158,6 +158,17 @@ describe("the right answer removes exactly what it is about", () => {
 		expect(objectsOf(stack.name)).toEqual([]);
 	});
 
+	test("the volumes that a destroy kept go too, though no engine knows of them any more", async () => {
+		docker("rm", "--force", `${stack.name}-db`, `${stack.name}-redis`);
+		const record = engineRecordFile(join(stack.directory, ".stack", stack.name));
+		rmSync(record);
+		stack.configure({ removalPolicy: "retain" });
+		await stack.run(["clean-all", "--confirm", "DELETE EVERYTHING"]);
+		stack.configure({ removalPolicy: "remove" });
+		writeFileSync(record, "local\n");
+		expect(objectsOf(stack.name)).toEqual([]);
+	});
+
 	test("the phrase removes nothing when the safety backup fails", async () => {
 		const before = everything();
 		const { code, shown } = await atTerminal(stack.commandLine(["clean-all"]), {

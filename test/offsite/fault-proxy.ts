@@ -1,6 +1,6 @@
 /** A proxy before an S3 server that injects faults into the requests of the tests' choice. */
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { Transform } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -42,7 +42,8 @@ export class FaultProxy {
 	constructor(upstream: { host: string; port: number }) {
 		this.#upstream = upstream;
 		this.#server = createServer((request, response) => {
-			this.#handle(request, response).catch(() => request.socket.destroy());
+			const { socket } = request;
+			this.#handle(request, response, socket).catch(() => socket.destroy());
 		});
 	}
 
@@ -66,7 +67,7 @@ export class FaultProxy {
 		await new Promise((resolve) => this.#server.close(resolve));
 	}
 
-	async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+	async #handle(request: IncomingMessage, response: ServerResponse, socket: Socket): Promise<void> {
 		const seen = this.#note(request);
 		const fault = this.fault(seen);
 		if (typeof fault === "object" && "answer" in fault) {
@@ -85,14 +86,19 @@ export class FaultProxy {
 				taken += chunk.length;
 				if (taken >= fault.cutRequestAfter) break;
 			}
-			request.socket.destroy();
+			socket.destroy();
 			return;
 		}
 		if (typeof fault === "object" && "before" in fault) await fault.before();
-		this.#forward(request, response, fault);
+		this.#forward(request, response, socket, fault);
 	}
 
-	#forward(request: IncomingMessage, response: ServerResponse, fault: Fault | undefined): void {
+	#forward(
+		request: IncomingMessage,
+		response: ServerResponse,
+		socket: Socket,
+		fault: Fault | undefined,
+	): void {
 		const { expect: _, ...headers } = request.headers;
 		const { host, port } = this.#upstream;
 		const upstream = httpRequest(
@@ -100,7 +106,7 @@ export class FaultProxy {
 			(answer) => {
 				if (fault === "lose the answer") {
 					answer.resume();
-					answer.once("end", () => request.socket.destroy());
+					answer.once("end", () => socket.destroy());
 					return;
 				}
 				const answerHeaders = { ...answer.headers };
@@ -115,7 +121,7 @@ export class FaultProxy {
 						const rest = fault.cutAnswerAfter - given;
 						given += chunk.length;
 						response.write(chunk.subarray(0, Math.max(0, rest)), () => {
-							if (given >= fault.cutAnswerAfter) request.socket.destroy();
+							if (given >= fault.cutAnswerAfter) socket.destroy();
 						});
 					});
 					answer.once("end", () => response.end());
@@ -123,7 +129,7 @@ export class FaultProxy {
 				else answer.pipe(response);
 			},
 		);
-		upstream.on("error", () => request.socket.destroy());
+		upstream.on("error", () => socket.destroy());
 		const isSlow = typeof fault === "object" && "slow" in fault;
 		const body = isSlow ? request.pipe(slowed(fault.slow)) : request;
 		if (fault === "flip a bit" && request.method !== "GET") body.pipe(flipped()).pipe(upstream);

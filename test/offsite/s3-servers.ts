@@ -49,12 +49,22 @@ const versity: Kind = {
 	install: async (directory) => {
 		const go = existsSync("/usr/local/go/bin/go") ? "/usr/local/go/bin/go" : "go";
 		const source = `github.com/versity/versitygw/cmd/versitygw@v${versity.version}`;
-		await execute(go, ["install", source], { env: { ...process.env, GOBIN: directory, CGO_ENABLED: "0" } });
+		await execute(go, ["install", source], { env: { ...process.env, GOBIN: directory } });
 	},
 	start: (program, address, data) =>
 		spawn(
 			program,
-			["--port", address, "--region", region, "--quiet", "posix", "--sidecar", `${data}-meta`, data],
+			[
+				"--port",
+				address,
+				"--region",
+				region,
+				"--quiet",
+				"posix",
+				"--sidecar",
+				join(data, "meta"),
+				join(data, "objects"),
+			],
 			{
 				stdio: "ignore",
 				env: { ...process.env, ROOT_ACCESS_KEY: keys.accessKeyId, ROOT_SECRET_KEY: keys.secretAccessKey },
@@ -101,7 +111,7 @@ export interface S3Server {
 /** Starts one with nothing in it. */
 export async function startServer(kind: Kind, program: string, host = "127.0.0.1"): Promise<S3Server> {
 	const data = mkdtempSync(join(tmpdir(), "s3test-"));
-	mkdirSync(`${data}-meta`);
+	for (const folder of ["meta", "objects"]) mkdirSync(join(data, folder));
 	const port = await freePort(host);
 	const child = kind.start(program, `${host}:${port}`, data);
 	const endpoint = `http://${host}:${port}`;
@@ -113,7 +123,10 @@ export async function startServer(kind: Kind, program: string, host = "127.0.0.1
 			() => false,
 		);
 		if (answers) break;
-		if (child.exitCode !== null || Date.now() > deadline) throw new Error(`${kind.name} did not start`);
+		if (child.exitCode !== null || Date.now() > deadline) {
+			child.kill();
+			throw new Error(`${kind.name} did not start at ${endpoint}`);
+		}
 		await sleep(100);
 	}
 	const client = new S3Client({ region, endpoint, forcePathStyle: true, credentials: keys });
@@ -130,7 +143,7 @@ export async function startServer(kind: Kind, program: string, host = "127.0.0.1
 			client.destroy();
 			child.kill();
 			await ended;
-			for (const directory of [data, `${data}-meta`]) rmSync(directory, { recursive: true, force: true });
+			rmSync(data, { recursive: true, force: true });
 		},
 	};
 }

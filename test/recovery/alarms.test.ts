@@ -146,12 +146,14 @@ test("a run that the lock keeps out is skipped, not failed, and is made when the
 test("a disk that fills is told although nothing can be written to it, and a volume above its size", async () => {
 	rig.shell("head -c 2000000 /dev/urandom > /media/large");
 	start(
-		{ alarms: { ...alarms, volumeMb: { "backend-media": 1 } }, schedules: { daily: null, weekly: null } },
+		{ alarms: { ...alarms, volumeGb: 0.001 }, schedules: { daily: null, weekly: null } },
 		["--tmpfs=/backups:size=2m,mode=0700"],
 		/:\/backups$/,
 	);
 	await until("the volume", () => told().includes("raised volume:backend-media"));
-	expect(hooks[0]?.why).toBe("the threshold is 1 MiB");
+	expect(hooks.find(({ condition }) => condition === "volume:backend-media")?.why).toBe(
+		"the threshold is 0.001 GiB",
+	);
 	run("docker", ["exec", sidecar, "sh", "-c", "cat /dev/zero > /backups/big"]);
 	await until("the disk", () => told().includes("raised disk:backups"));
 	await sleep(1500);

@@ -13,8 +13,6 @@ import { docker, type Outcome, Rig, run } from "./rig.ts";
 const capabilities = ["CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "MKNOD"];
 
 export class RestoreRig extends Rig {
-	/** Further options of the helper's container. */
-	helperOptions: string[] = [];
 	/** Volumes by target; a test may put another in the place of one. */
 	volumes: Record<string, string> = {
 		media: `${this.name}-media`,
@@ -22,13 +20,16 @@ export class RestoreRig extends Rig {
 		redis: `${this.name}-redis`,
 	};
 
+	/** How the helper has the database's volume: it writes there only when a cluster is built anew. */
+	databaseMode: "ro" | "rw" = "ro";
+
+	databaseVolume(): string {
+		const data = "/var/lib/postgresql/data";
+		const format = `{{range .Mounts}}{{if eq .Destination "${data}"}}{{.Name}}{{end}}{{end}}`;
+		return docker("inspect", "--format", format, `${this.name}-db`);
+	}
+
 	helperArguments(): string[] {
-		const [database] = docker(
-			"inspect",
-			"--format",
-			'{{range .Mounts}}{{if eq .Destination "/var/lib/postgresql/data"}}{{.Name}}{{end}}{{end}}',
-			`${this.name}-db`,
-		).split("\n");
 		return [
 			this.label,
 			`--network=${this.name}`,
@@ -43,11 +44,10 @@ export class RestoreRig extends Rig {
 			...capabilities.map((capability) => `--cap-add=${capability}`),
 			`--volume=${this.backups}:/backups`,
 			`--volume=${this.backups}:/source:ro`,
-			`--volume=${database}:/targets/database:ro`,
+			`--volume=${this.databaseVolume()}:/targets/database:${this.databaseMode}`,
 			...Object.entries(this.volumes).map(([target, volume]) => `--volume=${volume}:/targets/${target}`),
 			`--volume=${join(this.directory, "secrets")}:/run/secrets:ro`,
 			`--env=AGENT_CONFIG=${JSON.stringify(this.config)}`,
-			...this.helperOptions,
 		];
 	}
 

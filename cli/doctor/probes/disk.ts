@@ -4,17 +4,14 @@ import { formatBytes, formatSize } from "../../output.ts";
 import { measureVolumes } from "../../volumes.ts";
 import { recognised } from "../cases.ts";
 import type { Facts } from "../facts.ts";
-import { describeDisk, passedByDisks, passedByVolumes, readDisks } from "../limits.ts";
+import { describeDisk, dockerData, passedByDisks, passedByVolumes, readDisks } from "../limits.ts";
 import type { Finding } from "../probe.ts";
 
 export async function lookAtDisks(facts: Facts): Promise<Finding[]> {
 	const { context } = facts;
 	const { directories, settings } = context.load();
-	const noDocker = await facts.lacks("docker");
-	const disks = await readDisks([
-		...(noDocker ? [] : [["Docker's data", (await facts.engine()).root] as const]),
-		["backups", directories.backups],
-	]);
+	const root = (await facts.lacks("docker")) ? undefined : (await facts.engine()).root;
+	const disks = await readDisks(root, directories.backups);
 	const findings = passedByDisks(disks, settings).map(({ full, text }) =>
 		recognised(context, "disk-full", text, { verdict: full ? "fail" : "warn" }),
 	);
@@ -25,14 +22,20 @@ export async function lookAtDisks(facts: Facts): Promise<Finding[]> {
 		findings.push(recognised(context, "disk-full", text, { verdict: "fail" }));
 	}
 	if (findings.length > 0) return findings;
-	const after = next > 0 ? `; the next backup needs about ${formatBytes(next)}` : "";
-	return [{ verdict: "ok", message: `${disks.map(describeDisk).join("; ")}${after}` }];
+	const isUnseen = root !== undefined && !disks.some(({ holds }) => holds.startsWith(dockerData));
+	const message = [
+		...disks.map(describeDisk),
+		...(isUnseen ? [`${dockerData} is in a machine of its own: docker system df shows it`] : []),
+		...(next > 0 ? [`the next backup needs about ${formatBytes(next)}`] : []),
+	].join("; ");
+	return [{ verdict: "ok", message }];
 }
 
 /** Bytes, from the newest one; 0 where nothing is known. An encrypted one is written beside what it is made of. */
 async function nextBackup(facts: Facts): Promise<number> {
-	const { points } = await facts.backups();
-	const last = newestGoodFull(points, facts.context.stack, new Date());
+	// A directory that cannot be read is told by the probe of the backups.
+	const state = await facts.backups().catch(() => undefined);
+	const last = newestGoodFull(state?.points ?? [], facts.context.stack, new Date());
 	return last ? last.size * 1.1 * (last.encrypted ? 2 : 1) : 0;
 }
 

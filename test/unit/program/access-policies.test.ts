@@ -105,6 +105,7 @@ describe("the writer", () => {
 		["s3:AbortMultipartUpload", own, tls],
 		["s3:ListMultipartUploadParts", own, tls],
 		["s3:ListBucket", source.bucketArn, listing("persistent-stack/prod/")],
+		["s3:ListBucket", source.bucketArn, listing("persistent-stack/prod/full_backup_20260301_020000.tar.gz")],
 		["s3:ListBucketMultipartUploads", source.bucketArn, tls],
 		["kms:GenerateDataKey", source.keyArn, throughS3("eu-central-1")],
 		["kms:Decrypt", source.keyArn, throughS3("eu-central-1")],

@@ -390,7 +390,7 @@ function backup({ stack, prefix, backups, retentionDays, offsite }: Kind): Input
 		minimumCopies: 3,
 		compression: "gzip",
 		recipients: [],
-		alarms: { onSuccess: true, diskPercent: 90, volumeMb: {} },
+		alarms: { onSuccess: true, diskPercent: 85, volumeGb: 10 },
 		metricsPort: 0,
 		...(offsite && { offsite: expectedOffsitePolicy }),
 	};

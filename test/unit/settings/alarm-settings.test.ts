@@ -131,16 +131,9 @@ test("the metrics cannot have the proxy's port", () => {
 	]);
 });
 
-test("a volume has one threshold", () => {
-	const twice = '["backend-media=5","backend-media=6"]';
-	expect(problemsOf(() => parseSettings("dev", config({ alarmVolumes: twice })))).toEqual([
-		{ key: "alarmVolumes", value: twice, fix: "backend-media is there twice; write one size for it" },
-	]);
-});
-
 test.each([
 	[{}, false],
-	[{ alarmOnSuccess: "false", alarmDiskPercent: "80" }, false],
+	[{ alarmOnSuccess: "false", diskWarnPercent: "80" }, false],
 	[{ alarmWebhook: "file:x" }, true],
 	[{ alarmPing: "file:x" }, true],
 	[{ metricsPort: "9187" }, true],

@@ -166,12 +166,6 @@ const table: Readonly<Record<SettingKey, Row>> = {
 	alarmWebhook: { byDefault: "", right: ["file:/run/webhook", "file:webhook"], wrong: [] },
 	alarmPing: { byDefault: "", right: ["file:///run/ping"], wrong: [] },
 	alarmOnSuccess: { byDefault: true, right: ["false"], wrong: ["", "no", "0"] },
-	alarmDiskPercent: { byDefault: 90, right: ["1", "99"], wrong: ["0", "100", "90.5", "90%"] },
-	alarmVolumes: {
-		byDefault: [],
-		right: ['["postgres-data=20480","backend-media=1"]'],
-		wrong: ['["postgres-data"]', '["postgres-data=0"]', '["redis-data=5"]', '["backend-media=1g"]', "x"],
-	},
 	metricsPort: { byDefault: 0, right: ["1024", "65535"], wrong: ["-1", "80", "1023", "65536", "9100.5"] },
 };
 
