@@ -113,7 +113,8 @@ function code(text: string): string {
 	return text === "" ? "" : `\`${text}\``;
 }
 
-if (import.meta.main) {
+// The starter imports this file where it runs on Node 24 itself: then import.meta.main is false.
+if (process.argv[1] === import.meta.filename) {
 	for (const [file, text] of generate()) {
 		writeFileSync(join(programDirectory, file), text);
 		console.log(`wrote ${file}`);

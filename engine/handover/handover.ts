@@ -52,7 +52,12 @@ export async function handOver(
 		refuseLosses(plan, context, to);
 		options.signal?.throwIfAborted();
 	} catch (error) {
-		await undo(context, journal, options);
+		await undo(context, journal, options).catch((failure: Error) => {
+			throw new EngineError(
+				`${(error as Error).message}\nThe handover could not be undone either: ${failure.message}\nNo object was touched, and neither engine applies the stack until this is undone: ./docker-dev.sh -s ${context.identity.stack} handover`,
+				{ cause: error },
+			);
+		});
 		throw error;
 	}
 	await writeJournal(state, { ...journal, phase: "accepted" });

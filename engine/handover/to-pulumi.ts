@@ -17,7 +17,7 @@ import {
 	keptFile,
 	recordEngine,
 	refusePending,
-	replaceSettings,
+	restoreSettings,
 } from "./way.ts";
 
 /** From the local engine to Pulumi. */
@@ -86,7 +86,7 @@ export class HandoverToPulumi implements HandoverWay {
 		const now = await this.#pulumi.export();
 		if (now && created) await this.#pulumi.forget();
 		else if (now) await this.#pulumi.import(emptied(now));
-		await replaceSettings(this.#context, settings);
+		await restoreSettings(this.#context, settings);
 	}
 
 	async finish({ startedAt }: HandoverJournal): Promise<string> {

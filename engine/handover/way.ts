@@ -1,6 +1,8 @@
 /** What the two ways of a handover have in common. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { parse } from "yaml";
 import { type EngineName, engineRecordFile } from "../../components/engine-in-use.ts";
 import { writeDurably } from "../../recovery/durable-file.ts";
 import type { Engine, Plan, RunOptions } from "../engine.ts";
@@ -39,10 +41,12 @@ export async function recordEngine({ directories }: StackContext, engine: Engine
 	await writeDurably(engineRecordFile(directories.state), `${engine}\n`);
 }
 
-/** Brings the stack's settings file back to a text, where it differs. */
-export async function replaceSettings({ project, identity }: StackContext, text: string): Promise<void> {
+/** Takes what Pulumi noted in the stack's settings file out again, unless somebody has edited the file since. */
+export async function restoreSettings({ project, identity }: StackContext, text: string): Promise<void> {
 	const file = stackFile(project, identity.stack);
-	if ((await readFile(file, "utf8")) !== text) await writeFile(file, text);
+	const now = await readFile(file, "utf8");
+	const settings = (yaml: string) => (parse(yaml) as { config?: unknown } | null)?.config;
+	if (now !== text && isDeepStrictEqual(settings(now), settings(text))) await writeFile(file, text);
 }
 
 /** @throws EngineError when the engine that has the stack has something to apply: nobody could tell it from a loss. */

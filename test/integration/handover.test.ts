@@ -1,13 +1,13 @@
 /** A stack goes from one engine to the other and back, with the real Pulumi: no object is touched. */
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
+import { afterAll, afterEach, beforeAll, expect, jest, test } from "@jest/globals";
 import { serviceNames, volumeCatalogue } from "../../components/catalogue.ts";
 import { programDirectory } from "../../components/directories.ts";
 import { isPulumiInstalled } from "../../engine/pulumi/pulumi-engine.ts";
-import { docker } from "../support/docker.ts";
+import { docker, testLabel } from "../support/docker.ts";
 import { TestStack } from "../support/test-stack.ts";
 
 // A whole stack is brought up, and Pulumi reads all of it.
@@ -33,6 +33,8 @@ beforeAll(async () => {
 });
 
 afterAll(() => stack?.cleanUp());
+
+afterEach(() => stack?.configure({ labels: [testLabel] }));
 
 /** Every object with what changes when it is made anew or started again, and what is in it. */
 function objects() {
@@ -87,13 +89,46 @@ function filesWithSecrets(): string[] {
 		});
 }
 
+test("without a target, a stack or Pulumi it says what is missing, and changes nothing", async () => {
+	const bare = await TestStack.create();
+	const handover = async (...options: string[]) => {
+		const directories = (process.env.PATH ?? "").split(delimiter);
+		const withoutPulumi = directories.filter((directory) => !existsSync(join(directory, "pulumi")));
+		const environment = { PATH: withoutPulumi.join(delimiter) };
+		return await bare.run(["handover", ...options], { mayFail: true, environment });
+	};
+	try {
+		expect(await handover()).toMatchObject({
+			code: 2,
+			stderr: expect.stringContaining("handover --to pulumi"),
+		});
+		expect(await handover("--to", "pulumi")).toMatchObject({
+			code: 1,
+			stderr: expect.stringContaining("--engine pulumi up"),
+		});
+		const state = join(bare.directory, ".stack", bare.name);
+		mkdirSync(state, { recursive: true });
+		writeFileSync(join(state, "applied-by"), "local\n");
+		expect(await handover("--to", "local")).toMatchObject({
+			code: 0,
+			stdout: expect.stringContaining("Nothing to do"),
+		});
+		expect(await handover("--to", "pulumi")).toMatchObject({
+			code: 5,
+			stderr: expect.stringContaining("no pulumi on the PATH"),
+		});
+		expect(readdirSync(state)).toEqual(["applied-by"]);
+	} finally {
+		bare.cleanUp();
+	}
+});
+
 live("a stack with settings that are not applied stays where it is", async () => {
-	stack.configure({ labels: ["stack-test=1", "not=applied"] });
+	stack.configure({ labels: [testLabel, "not=applied"] });
 	const { code, stderr } = await stack.run(["handover", "--to", "pulumi"], { mayFail: true });
 	expect(stderr).toMatch(/not applied \(.*stack-db-container.*nothing was changed.*--engine local up/);
 	expect(code).toBe(1);
-	expect(pulumi("stack", "export").text).toContain("no stack named");
-	stack.configure({ labels: ["stack-test=1"] });
+	expect(existsSync(join(stack.directory, ".stack", "pulumi"))).toBe(false);
 });
 
 live("where Pulumi would make an object anew, the handover is undone and leaves nothing behind", async () => {
@@ -117,7 +152,7 @@ live("a handover that was killed holds both engines back until it is undone", as
 	const before = objects();
 	const { child, output } = stack.start(["handover", "--to", "pulumi"]);
 	while (!output.stderr.includes("asking Pulumi")) await once(child.stderr, "data");
-	child.kill("SIGKILL");
+	process.kill(-(child.pid as number), "SIGKILL");
 	await once(child, "close");
 	for (const engine of ["local", "pulumi"]) {
 		const { code, stderr } = await stack.run(["--engine", engine, "preview"], { mayFail: true });

@@ -1,7 +1,11 @@
 /** The record of a stack in the form of the other engine; what Pulumi makes of it is shown by test/integration. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import {
 	emptied,
+	imageType,
 	type PulumiDeployment,
 	refuseUnfinished,
 	toLocalResources,
@@ -9,6 +13,7 @@ import {
 } from "../../../engine/handover/deployments.ts";
 import type { Resource } from "../../../engine/local/state.ts";
 import { secret } from "../../../engine/local/values.ts";
+import { contextDigest as digestOf } from "../../../images/context.ts";
 
 const mark = { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270" };
 const urn = (name: string) => `urn:pulumi:dev::persistent-stack::t::${name}`;
@@ -91,6 +96,61 @@ test("the command that writes down the engine would, run again, write down the n
 	expect(await toLocalResources([command("pulumi")], options)).toEqual([command("local")]);
 	const other = resource("o", { type: "command:local:Command", inputs: environment("mine", "/elsewhere") });
 	expect(await toLocalResources([other], options)).toEqual([other]);
+});
+
+test("Pulumi's providers find what they would have noted themselves", () => {
+	const build = { context: "/src", dockerfile: "Dockerfile", contextDigest: "by the local engine" };
+	const image = resource("image", {
+		type: imageType,
+		inputs: { build },
+		outputs: { build, repoDigest: "sha256:1" },
+	});
+	const container = resource("c", { type: "docker:index/container:Container", outputs: { name: "app-db" } });
+	const password = resource("p", {
+		type: "random:index/randomPassword:RandomPassword",
+		outputs: { length: 40 },
+	});
+	const digests = new Map([[image.urn, "by Pulumi"]]);
+	const { deployment } = toPulumiDeployment(empty, [image, container, password], { ...options, digests });
+	const outputs = (deployment.resources ?? []).map((converted) => converted.outputs);
+	const builtAnew = { build: { ...build, contextDigest: "by Pulumi" } };
+	expect(deployment.resources?.[0]?.inputs).toEqual(builtAnew);
+	expect(outputs).toEqual([
+		{ ...builtAnew, repoDigest: "sha256:1", __inputs: { ...mark, plaintext: JSON.stringify(builtAnew) } },
+		{
+			name: "app-db",
+			...{ attach: false, logs: false, start: true, removeVolumes: true },
+			containerReadRefreshTimeoutMilliseconds: 15_000,
+		},
+		{ length: 40, id: "none" },
+	]);
+});
+
+test("the local engine gets no default that a provider has added, and its own digest of a build's sources", async () => {
+	const directory = mkdtempSync(join(tmpdir(), "handover-"));
+	try {
+		writeFileSync(join(directory, "Dockerfile"), "FROM scratch\n");
+		const build = { context: directory, dockerfile: "Dockerfile" };
+		const inputs = { build: { ...build, contextDigest: "by Pulumi" }, skipPush: true };
+		const outputs = { repoDigest: "sha256:1", __inputs: { ...mark, plaintext: JSON.stringify(inputs) } };
+		const image = resource("image", { type: imageType, inputs, outputs });
+		const network = resource("network", {
+			inputs: {
+				__defaults: ["ipamDriver"],
+				ipamDriver: "default",
+				name: "app-edge",
+				secrets: { ...mark, plaintext: '[{"__defaults":["executable"],"executable":false,"content":"s"}]' },
+			},
+		});
+		const contextDigest = await digestOf(build);
+		const own = { build: { ...build, contextDigest }, skipPush: true };
+		expect(await toLocalResources([image, network], options)).toEqual([
+			{ ...image, inputs: own, outputs: { ...own, repoDigest: "sha256:1" } },
+			{ ...network, inputs: { name: "app-edge", secrets: secret([{ content: "s" }]) } },
+		]);
+	} finally {
+		rmSync(directory, { recursive: true });
+	}
 });
 
 test("an emptied deployment keeps what Pulumi needs to encrypt", () => {
