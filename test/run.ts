@@ -30,16 +30,16 @@ const stages: Readonly<Record<string, Stage>> = {
 	types: { title: "Types", run: () => tool("tsc", "-p", ".") },
 	lint: { title: "Lint and format", run: () => tool("biome", "check", ".") },
 	unit: { title: "Tests of units, set-up, command line and libraries", run: () => jest(otherFolders()) },
-	// Docker is one shared thing: these run one file after the other.
+	// Two files at a time: each has its own names and ports, and most of its time is waiting.
 	recovery: {
 		title: "Recovery points, made of real databases",
-		run: () => jest(["recovery"], "--runInBand"),
+		run: () => jest(["recovery"], "--maxWorkers=2"),
 	},
 	integration: {
 		title: "Integration tests on a real Docker Engine",
-		run: () => jest(["integration"], "--runInBand"),
+		run: () => jest(["integration"], "--maxWorkers=2"),
 	},
-	e2e: { title: "End-to-end tests", run: () => jest(["e2e"], "--runInBand") },
+	e2e: { title: "End-to-end tests", run: () => jest(["e2e"], "--maxWorkers=2") },
 };
 
 process.exitCode = await main(process.argv.slice(2));
