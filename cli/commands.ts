@@ -250,9 +250,18 @@ export const commands: readonly CommandSpec[] = [
 			{ flags: "--latest", description: "the newest full backup (default)" },
 			{ flags: "--all", description: "every backup of this stack, and those of the old script" },
 			{ flags: "--identity <file>", description: "age or ssh private key, to read encrypted backups" },
+			{ flags: "--offsite", description: "the copies in the bucket, by their stored bytes" },
 		],
 		danger: "none",
 		load: async () => (await import("./verbs/backup-verify.ts")).verify,
+	},
+	{
+		name: "backup push",
+		group: "Data",
+		summary: "upload to the bucket what is missing there",
+		details: "The same happens after every good backup. What is there is not overwritten.",
+		danger: "mild",
+		load: async () => (await import("./verbs/backup-push.ts")).push,
 	},
 	{
 		name: "backup prune",

@@ -13,6 +13,7 @@ import { type BackupFile, findBackupFile, identityFile } from "../backup-file.ts
 import type { Invocation, VerbContext } from "../context.ts";
 import { type ServiceContainer, stackContainers } from "../docker.ts";
 import { exitCodes, StackError } from "../errors.ts";
+import { verifyCopies } from "../offsite.ts";
 import type { Output } from "../output.ts";
 import { newestOf, ownership, readPoints } from "../recovery-points.ts";
 import { checkApart, requireKey } from "../verify-apart.ts";
@@ -23,6 +24,7 @@ export async function verify(
 	context: VerbContext,
 	{ arguments: names, options }: Invocation,
 ): Promise<number> {
+	if (options.offsite) return await verifyOffsite(context, names, options);
 	const { output, stack } = context;
 	const targets = await chooseTargets(context, names, options);
 	const identity = options.identity === undefined ? undefined : identityFile(String(options.identity));
@@ -45,6 +47,30 @@ export async function verify(
 		newest ? `Newest good full backup: ${newest.file}` : `Make a new one: ${context.command("backup")}`,
 	);
 	return exitCodes.backupInvalid;
+}
+
+/** The copies in the bucket, by their stored bytes. */
+async function verifyOffsite(
+	context: VerbContext,
+	names: readonly string[],
+	{ all, identity }: Invocation["options"],
+): Promise<number> {
+	const { output, stack } = context;
+	if (identity !== undefined) {
+		throw new StackError("--offsite checks stored bytes, which takes no key", {
+			exitCode: exitCodes.usage,
+			fix: `download it and read its content: ${context.command("restore --from offsite --latest --dry-run --identity FILE")}`,
+		});
+	}
+	const checked = await verifyCopies(context, names, Boolean(all));
+	output.data(stack, { files: checked });
+	for (const { url, ok, problems } of checked) {
+		const lines = problems.map((problem) => `\n          ${problem}`).join("");
+		output.result(
+			`${ok ? output.style("green", "good     ") : output.style(["red", "bold"], "DAMAGED  ")} ${url}${lines}`,
+		);
+	}
+	return checked.every(({ ok }) => ok) ? exitCodes.done : exitCodes.backupInvalid;
 }
 
 /** What was found in one, naming the part that is damaged. */

@@ -1,0 +1,13 @@
+/** `stack backup push`: uploads the recovery points that are missing offsite. */
+import type { VerbContext } from "../context.ts";
+import { pushCopies } from "../offsite.ts";
+
+export async function push(context: VerbContext): Promise<void> {
+	const { output, stack } = context;
+	output.progress(`stack ${stack}, copies that are missing offsite`);
+	const result = await pushCopies(context);
+	output.data(stack, result);
+	for (const file of result.uploaded) output.result(`uploaded  ${file}`);
+	if (result.uploaded.length === 0) output.result("Nothing was missing offsite.");
+	output.result(`${result.copies} good ${result.copies === 1 ? "copy" : "copies"} in ${result.destination}`);
+}
