@@ -160,7 +160,7 @@ describe("after a full backup and one of the database", () => {
 		const shown = [
 			docker("inspect", sidecar),
 			docker("logs", sidecar),
-			docker("top", sidecar, "-eo", "args"),
+			docker("top", sidecar, "-eo", "pid,args"),
 			readFileSync(join(stack.directory, ".stack", stack.name, "state.json"), "utf8"),
 			(await stack.run(["preview", "--diff"])).stdout,
 			...readdirSync(backups)

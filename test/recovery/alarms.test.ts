@@ -110,7 +110,7 @@ test("a failed run is told with its reason and tried again; its success is told 
 	const places = [
 		docker("inspect", sidecar),
 		run("docker", ["logs", sidecar]).stderr,
-		docker("top", sidecar, "-eo", "args"),
+		docker("top", sidecar, "-eo", "pid,args"),
 		readFileSync(join(rig.backups, ".test.alarms.json"), "utf8"),
 		rig.agent(["status", "--json"]).stdout,
 	];
