@@ -56,7 +56,7 @@ test("start recreates what clean-cache and clean-logs removed, protected volumes
 });
 
 test("a protection that was only edited away still holds", async () => {
-	stack.configure({ removalPolicy: "retain" });
+	stack.configure({ removalPolicy: "remove" });
 	const before = stack.containerIds();
 	const { code, stderr } = await stack.run(confirmed, { mayFail: true });
 	expect([code, stderr]).toEqual([1, expect.stringContaining("To lift the protection")]);
