@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { serviceNames } from "../../components/catalogue.ts";
 import { apply, readyDocker } from "../apply.ts";
-import { confirm } from "../confirm.ts";
+import { type Confirmation, confirm, requireAnswer } from "../confirm.ts";
 import type { Invocation, VerbContext } from "../context.ts";
 import { stackContainers } from "../docker.ts";
 import { exitCodes, StackError } from "../errors.ts";
@@ -22,10 +22,13 @@ export async function restore(context: VerbContext, invocation: Invocation): Pro
 	const given = Boolean(options.yes) && context.globals.stack !== undefined;
 	const dryRun = Boolean(options.dryRun);
 	const unattended = `./docker-dev.sh -s ${stack} restore ${asked.typed}${asked.optionText} --yes`;
+	const action = `restoring ${asked.typed === "--latest" ? "the latest backup" : asked.typed} into stack ${stack}`;
+	const confirmation: Confirmation = { action, phrase: "yes", given, unattended };
+	if (!dryRun) requireAnswer(context, confirmation);
 	await readyDocker(context);
 	if (dryRun) refuseUnfinished(context);
 	else await settleRestore(context, "restore");
-	await requireContainers(context, { given, dryRun, unattended });
+	await requireContainers(context, { confirmation, dryRun });
 
 	const { source } = asked;
 	const choice = { ...asked, source: "copy" in source ? await fetchCopy(context, source) : source };
@@ -46,12 +49,7 @@ export async function restore(context: VerbContext, invocation: Invocation): Pro
 	if (given) output.progress(`${text}\n`);
 	else output.notice(`${text}\n`);
 	// Asked outside the lock: a question that nobody answers must not keep the nightly backup waiting.
-	await confirm(context, {
-		action: `restoring ${choice.source.file} into stack ${stack}`,
-		phrase: "yes",
-		given,
-		unattended,
-	});
+	await confirm(context, confirmation);
 	const began = performance.now();
 	const restored = await withLock(context, "restore", () =>
 		withStores(context, { rebuild: choice.rebuild, safetyBackup }, async () => {
@@ -76,7 +74,7 @@ function refuseUnfinished(context: VerbContext): void {
 /** Where there is no stack, it is brought up first: on a new host, or after everything was removed. */
 async function requireContainers(
 	context: VerbContext,
-	{ given, dryRun, unattended }: { given: boolean; dryRun: boolean; unattended: string },
+	{ confirmation, dryRun }: { confirmation: Confirmation; dryRun: boolean },
 ): Promise<void> {
 	const { output, stack, command } = context;
 	const containers = await stackContainers(stack, context.signal);
@@ -88,9 +86,9 @@ async function requireContainers(
 		});
 	}
 	const text = `Stack ${stack} has no containers on this host; it is brought up first.`;
-	if (given) output.progress(text);
+	if (confirmation.given) output.progress(text);
 	else output.notice(text);
-	await confirm(context, { action: `bringing up stack ${stack}`, phrase: "yes", given, unattended });
+	await confirm(context, { ...confirmation, action: `bringing up stack ${stack}` });
 	await apply(context, { operation: "up", refresh: true });
 }
 

@@ -146,6 +146,14 @@ describe("killed", () => {
 		expect(await expectWhole()).toEqual(live);
 	});
 
+	test("and its containers removed since: start puts it right before it brings them back", async () => {
+		await killAt("swapping", "the command and its helper");
+		docker("rm", "--force", ...stack.containerIds());
+		const { stderr } = await stack.run(["start"]);
+		expect(stderr).toMatch(/container is missing; one is made[\s\S]*back in place/);
+		await expectWhole();
+	});
+
 	test("Ctrl-C while it stages leaves nothing of it", async () => {
 		const { child, ended } = stack.start(["restore", full, "--yes", "--no-safety-backup"]);
 		await phase("staging");
@@ -172,10 +180,10 @@ describe("killed", () => {
 test("an application that does not get healthy on the restored data is put back on the old: exit 6", async () => {
 	// The database refuses whoever connects, but only under its own name: it loads without a complaint.
 	const trigger = `
-		CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+		CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
 			IF current_database() = 'backend_db' THEN RAISE EXCEPTION 'refused'; END IF;
 		END $$;
-		CREATE EVENT TRIGGER refuse ON login EXECUTE FUNCTION refuse();
+		CREATE EVENT TRIGGER refuse ON login EXECUTE FUNCTION public.refuse();
 		ALTER EVENT TRIGGER refuse ENABLE ALWAYS;`;
 	const file = join(stack.directory, "refusing.sql");
 	const { path } = JSON.parse((await stack.run(["backup-db", "--json"])).stdout);
@@ -214,13 +222,13 @@ test("when the safety backup fails nothing is changed, and the way on without it
 	const secrets = (script: string) =>
 		docker("exec", "--user", "0:0", `${stack.name}-backup`, "sh", "-c", `cd /run/secrets; ${script}`);
 	const before = proof.starts();
-	secrets("cp redis_password aside; echo wrong > redis_password");
+	secrets("mv redis_password aside");
 	try {
 		const { code, stderr } = await stack.run(["restore", full, "--yes"], { mayFail: true });
 		expect(code).not.toBe(0);
 		expect(stderr).toMatch(/the safety backup failed, so nothing was changed: [\s\S]*--no-safety-backup/);
 	} finally {
-		secrets("cat aside > redis_password; rm aside");
+		secrets("mv aside redis_password");
 	}
 	expect(proof.starts()).toEqual(before);
 	expect(await expectWhole()).toEqual(live);

@@ -3,8 +3,10 @@ import { spawnSync } from "node:child_process";
 import { closeSync, copyFileSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { programDirectory } from "../../components/directories.ts";
 import { docker } from "../support/docker.ts";
 import { type Content, RestoreProof } from "../support/restore-proof.ts";
+import { atTerminal, keys } from "../support/terminal.ts";
 import { TestStack } from "../support/test-stack.ts";
 
 // Whole stacks are brought up in a test.
@@ -56,19 +58,21 @@ describe("before anything is done", () => {
 		expect([proof.starts(), proof.archives()]).toEqual(before);
 	});
 
-	test("at a terminal another answer than yes declines, and the file was shown", () => {
+	test.each<[what: string, answer: string, code: number]>([
+		["another case", `Yes${keys.enter}`, 3],
+		["a space behind it", `yes ${keys.enter}`, 3],
+		["the end of input", keys.endOfInput, 3],
+		["Ctrl-C", keys.interrupt, 130],
+	])("at a terminal %s declines, after the file was shown", async (_what, answer, code) => {
 		const before = [proof.starts(), proof.archives()];
-		const command = `${process.execPath} --no-warnings cli/stack.mjs -C ${stack.directory} -s ${stack.name} restore ${full}`;
-		const answered = spawnSync("script", ["-qec", command, "/dev/null"], {
-			input: "Yes\n",
-			encoding: "utf8",
-			env: { ...process.env, NODE_OPTIONS: "", CI: "" },
-		});
-		expect(answered.stdout).toMatch(
+		const starter = ["--no-warnings", join(programDirectory, "cli", "stack.mjs")];
+		const command = [process.execPath, ...starter, "-C", stack.directory, "-s", stack.name, "restore", full];
+		const answered = await atTerminal(command, { question: /Type 'yes' to confirm: $/, answer });
+		expect(answered.shown).toMatch(
 			new RegExp(`file +\\S+${full}[\\s\\S]*by stack ${stack.name}[\\s\\S]*verified`),
 		);
-		expect(answered.stdout).toMatch(/backend_db[\s\S]*uploads[\s\S]*Type 'yes' to confirm/);
-		expect([answered.status, answered.stdout]).toEqual([3, expect.stringContaining("was declined")]);
+		expect(answered.shown).toMatch(/backend_db[\s\S]*uploads[\s\S]*Type 'yes' to confirm/);
+		expect(answered.code).toBe(code);
 		expect([proof.starts(), proof.archives()]).toEqual(before);
 	});
 
