@@ -11,8 +11,24 @@ import { copySecrets, removeContainers, restoreLabel, stepLabel } from "./helper
 const hiddenDirectory = (id: string) => `.persistent-stack-restore-${id}`;
 
 /**
- * Initialises it in a hidden directory of the database's volume, by the stack's own PostgreSQL image: the server
- * is asked for its data directory, and its entrypoint makes one first.
+ * The entrypoint of the image initialises a cluster before it becomes the server. That it has become the server
+ * shows in the server's own record: its process id there is no longer that of the one that initialises.
+ */
+const script = `set -eu
+umask 077
+mkdir "$1"
+export PGDATA="$1/new"
+docker-entrypoint.sh postgres -c listen_addresses= &
+server=$!
+until [ "$(sed -n '1p;8p' "$PGDATA/postmaster.pid" 2>/dev/null | tr -d ' \\n')" = "\${server}ready" ]; do
+	kill -0 "$server" 2>/dev/null || { wait "$server"; exit 1; }
+	sleep 0.2
+done
+pg_ctl --pgdata="$PGDATA" --mode=fast --wait --silent stop
+wait "$server"`;
+
+/**
+ * Initialises it in a hidden directory of the database's volume, by the stack's own PostgreSQL image.
  *
  * @throws StackError saying what the image said. The damaged files are not touched in any case.
  */
@@ -20,8 +36,6 @@ export async function makeCluster(context: VerbContext, ground: Ground, id: stri
 	const { mountPath } = volumeEntry("postgres-data");
 	const volume = ground.volumes.get("database");
 	const place = `${mountPath}/${hiddenDirectory(id)}`;
-	const script =
-		'set -eu; umask 077; mkdir "$1"; PGDATA="$1/new" exec docker-entrypoint.sh postgres -C data_directory';
 	const created = await docker([
 		...["create", "--init", "--name", `${context.load().identity.prefix}-restore-cluster-${id}`],
 		...["--label", `${labelKeys.owner}=${ownerOf(context.stack)}`, "--label", `${restoreLabel}=${id}`],
