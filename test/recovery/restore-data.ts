@@ -13,9 +13,11 @@ const content = `
 	CREATE TABLE nothing(); CREATE VIEW seen AS SELECT id, note FROM record; CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM record;
 	SELECT lo_from_bytea(4711, decode(repeat('00ff', 5000), 'hex')); COMMENT ON LARGE OBJECT 4711 IS 'large';
 	CREATE FUNCTION odd() RETURNS text LANGUAGE plpgsql AS $_$ BEGIN
+/*
 \\connect elsewhere
 DROP DATABASE other;
 COPY public.looks_like (x) FROM stdin;
+*/
 	RETURN $$it's$$; END $_$;`;
 
 const roles = `
