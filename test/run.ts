@@ -42,12 +42,20 @@ const stages: Readonly<Record<string, Stage>> = {
 	e2e: { title: "End-to-end tests", run: () => jest(["e2e"], "--maxWorkers=2") },
 };
 
+/** Suites that take long: only where they are named. */
+const longStages: typeof stages = {
+	faults: {
+		title: "Restores from every kind of file, and faults at every step of them",
+		run: () => jest(["faults"], "--runInBand"),
+	},
+};
+
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(names: readonly string[]): Promise<number> {
 	const unknown = names.filter((name) => !stageOf(name));
 	if (unknown.length > 0) {
-		const known = [...new Set([...Object.keys(stages), ...otherFolders()])].join(", ");
+		const known = [...new Set([...Object.keys({ ...stages, ...longStages }), ...otherFolders()])].join(", ");
 		console.error(`there is no stage ${unknown.join(", ")}; stages are ${known}`);
 		return 2;
 	}
@@ -72,13 +80,14 @@ async function main(names: readonly string[]): Promise<number> {
 /** A stage, or one folder of the unit stage, such as `cli`. */
 function stageOf(name: string): Stage | undefined {
 	if (Object.hasOwn(stages, name)) return stages[name];
+	if (Object.hasOwn(longStages, name)) return longStages[name];
 	return otherFolders().includes(name) ? { title: `Tests of ${name}`, run: () => jest([name]) } : undefined;
 }
 
 /** Folders with tests that need no stage of their own; read from the disk, so that none is forgotten. */
 function otherFolders(): string[] {
 	return readdirSync(join(root, "test")).filter(
-		(folder) => !(folder !== "unit" && folder in stages) && hasTests(folder),
+		(folder) => (folder === "unit" || !(folder in stages || folder in longStages)) && hasTests(folder),
 	);
 }
 

@@ -45,7 +45,11 @@ export async function recordEngine({ directories }: StackContext, engine: Engine
 export async function restoreSettings({ project, identity }: StackContext, text: string): Promise<void> {
 	const file = stackFile(project, identity.stack);
 	const now = await readFile(file, "utf8");
-	const settings = (yaml: string) => (parse(yaml) as { config?: unknown } | null)?.config;
+	// As the program gets them: Pulumi writes numbers and flags as text.
+	const settings = (yaml: string) =>
+		Object.entries((parse(yaml) as { config?: Record<string, unknown> } | null)?.config ?? {}).map(
+			([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)],
+		);
 	if (now !== text && isDeepStrictEqual(settings(now), settings(text))) await writeFile(file, text);
 }
 

@@ -127,7 +127,10 @@ describe("killed", () => {
 		if (wanted === "staging") {
 			expect(content).toEqual(live);
 			expect(stderr).toContain(`the restore of ${full}, begun at `);
-			expect(stderr).toContain("what was there before is back in place");
+			// The helper may have ended by itself before start came to it.
+			expect(stderr).toMatch(
+				/what was there before is back in place|its own helper has put it right meanwhile/,
+			);
 		}
 	});
 

@@ -4,9 +4,9 @@ import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
 import type { RestoreTarget } from "../../recovery/restore-journal.ts";
-import { fill, fillRedis, spoilContent, spoilFacts } from "./restore-data.ts";
-import { RestoreRig } from "./restore-rig.ts";
-import { docker, type Outcome, run } from "./rig.ts";
+import { fill, fillRedis, spoilContent, spoilFacts } from "../recovery/restore-data.ts";
+import { RestoreRig } from "../recovery/restore-rig.ts";
+import { docker, type Outcome, run } from "../recovery/rig.ts";
 
 const rig = new RestoreRig("helper");
 /** Of the data as they were filled in: full archives by kind, and what is by itself. */

@@ -5,9 +5,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
 import { stagingName } from "../../recovery/exchange.ts";
 import type { RestoreTarget } from "../../recovery/restore-journal.ts";
-import { fill, spoilContent, spoilFacts } from "./restore-data.ts";
-import { RestoreRig } from "./restore-rig.ts";
-import { docker, type Outcome, run } from "./rig.ts";
+import { fill, spoilContent, spoilFacts } from "../recovery/restore-data.ts";
+import { RestoreRig } from "../recovery/restore-rig.ts";
+import { docker, type Outcome, run } from "../recovery/rig.ts";
 
 const long = process.env.STACK_TEST_LONG !== undefined;
 const rig = new RestoreRig("broken");
