@@ -4,11 +4,13 @@
  */
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import {
 	AbortMultipartUploadCommand,
 	CompleteMultipartUploadCommand,
 	CreateMultipartUploadCommand,
 	ListMultipartUploadsCommand,
+	NoSuchUpload,
 	PutObjectCommand,
 	UploadPartCommand,
 } from "@aws-sdk/client-s3";
@@ -22,6 +24,8 @@ const mebibyte = 1 << 20;
 const mostParts = 10_000;
 const mostAtOnce = 4;
 const abortSeconds = 10;
+/** Before each time that the server is told to abort, in milliseconds. */
+const abortWaits = [0, 100, 400, 1500];
 
 export interface PartPlan {
 	readonly partSize: number;
@@ -236,15 +240,26 @@ export async function abortUnfinished(bucket: Bucket): Promise<string[]> {
 	return aborted;
 }
 
-/** Also when the run is being ended, so with a time limit of its own; what it cannot reach the next run aborts. */
+/**
+ * A part that the server was still taking when it was told to abort may outlive the abort, as S3 documents:
+ * it is told again until it knows of no such upload. Also when the run is being ended, so with a time limit
+ * of its own; what is left then, the next run aborts.
+ */
 async function abortUpload(bucket: Bucket, key: string, UploadId: string | undefined): Promise<boolean> {
-	const command = new AbortMultipartUploadCommand({ Bucket: bucket.name, Key: key, UploadId });
-	try {
-		await bucket.client.send(command, { abortSignal: AbortSignal.timeout(abortSeconds * 1000) });
-		return true;
-	} catch {
-		return false;
+	const abortSignal = AbortSignal.timeout(abortSeconds * 1000);
+	let aborted = false;
+	for (const wait of abortWaits) {
+		await delay(wait);
+		const command = new AbortMultipartUploadCommand({ Bucket: bucket.name, Key: key, UploadId });
+		try {
+			await bucket.client.send(command, { abortSignal });
+			aborted = true;
+		} catch (error) {
+			if (error instanceof NoSuchUpload) return true;
+			if (abortSignal.aborted) break;
+		}
 	}
+	return aborted;
 }
 
 async function readFully(file: FileHandle, buffer: Buffer, position: number): Promise<void> {
