@@ -9,7 +9,7 @@ import {
 	lockHolder,
 	lockTokenVariable,
 } from "../recovery/lock.ts";
-import type { PointClass, PointKind } from "../recovery/manifest.ts";
+import type { PointClass, PointKind, SafetyOccasion } from "../recovery/manifest.ts";
 import { destinationOf, isGoodCopy, readOffsite } from "../recovery/offsite.ts";
 import { isGood, listPoints, type RecoveryPoint } from "../recovery/points.ts";
 import { carryOut } from "../recovery/prune.ts";
@@ -26,6 +26,12 @@ export interface JobResult extends MadePoint {
 	readonly pruned: readonly string[];
 }
 
+interface JobOptions {
+	readonly lockWaitSeconds?: number;
+	readonly prune?: boolean;
+	readonly before?: SafetyOccasion;
+}
+
 const noRuns = { success: 0, failed: 0, skipped: 0 };
 
 /** What the lock says while the agent starts. */
@@ -38,13 +44,14 @@ const startPatienceSeconds = 10;
  * remembered as skipped.
  *
  * @param options.lockWaitSeconds how long to wait for somebody else's lock. @default 0
+ * @param options.before what a safety backup is made before.
  * @param options.prune whether retention runs after it. @default true
  */
 export async function runJob(
 	context: RunContext,
 	kind: PointKind,
 	pointClass: PointClass,
-	{ lockWaitSeconds = 0, prune = true }: { lockWaitSeconds?: number; prune?: boolean } = {},
+	{ lockWaitSeconds = 0, prune = true, before }: JobOptions = {},
 ): Promise<JobResult> {
 	const { config, report } = context;
 	const startedAt = new Date();
@@ -55,7 +62,7 @@ export async function runJob(
 		const swept = await sweepPartials(config.backupDirectory, config.stack);
 		if (swept.length > 0)
 			report({ event: "warning", message: `remains of a killed run were removed: ${swept.join(", ")}` });
-		const made = await makeRecoveryPoint(context, kind, pointClass);
+		const made = await makeRecoveryPoint(context, kind, pointClass, before);
 		const pruned = prune ? await applyRetention(config) : await keepAll(config);
 		const record = {
 			kind,

@@ -1,5 +1,6 @@
 /** The program in the backup container. Results go to stdout, progress as lines of JSON to stderr. */
 import { parseArgs } from "node:util";
+import { safetyOccasions } from "../recovery/manifest.ts";
 import { listPoints, newestGoodFull, type RecoveryPoint } from "../recovery/points.ts";
 import type { VerifyResult } from "../recovery/verify.ts";
 import { verifyAndRecord } from "../recovery/verify-and-record.ts";
@@ -16,8 +17,8 @@ import { isUninterruptible, restoreCommand, restoreUsage } from "./restore/comma
 import { runScheduler } from "./scheduler.ts";
 
 const usage = `agent run                                         the scheduler
-agent backup [--class daily|weekly|manual|safety] [--no-prune] [--with-stdin]
-agent backup-db [--class manual|safety] [--no-prune] [--with-stdin]
+agent backup [--class daily|weekly|manual|safety] [--before OCCASION] [--no-prune] [--with-stdin]
+agent backup-db [--class manual|safety] [--before OCCASION] [--no-prune] [--with-stdin]
 agent list [--offsite]
 agent verify [FILE...] [--latest] [--all] [--identity FILE] [--offsite]
 agent push                                        uploads what is missing offsite
@@ -27,6 +28,7 @@ agent drill [FILE] [--identity FILE]              restores into a scratch databa
 agent status
 agent health                                      exit code 1 when the newest recovery point is too old
 ${restoreUsage}
+--before: what a safety backup is made before, of ${safetyOccasions.join(", ")}.
 All but run and health take --json. --with-stdin: the run ends when its input ends. --credentials FILE: a key
 other than the settings', for fetch and whatever takes --offsite.`;
 
@@ -34,6 +36,7 @@ const { values: options, positionals } = parseArgs({
 	allowPositionals: true,
 	options: {
 		class: { type: "string", default: "manual" },
+		before: { type: "string" },
 		json: { type: "boolean", default: false },
 		"with-stdin": { type: "boolean", default: false },
 		"dry-run": { type: "boolean", default: false },
@@ -147,7 +150,17 @@ async function makeNow(context: RunContext, kind: "full" | "database"): Promise<
 			exitCodes.usage,
 		);
 	}
-	const { index, seconds, pruned } = await runJob(context, kind, pointClass, { prune: !options["no-prune"] });
+	const before = safetyOccasions.find((occasion) => occasion === options.before);
+	if (options.before !== undefined && (before === undefined || pointClass !== "safety")) {
+		throw new AgentError(
+			`--before ${options.before} does not fit; write --class safety and one of ${safetyOccasions.join(", ")}`,
+			exitCodes.usage,
+		);
+	}
+	const { index, seconds, pruned } = await runJob(context, kind, pointClass, {
+		prune: !options["no-prune"],
+		before,
+	});
 	const { archive: file, size, sha256, encrypted, verified, manifest } = index;
 	context.report({ event: "made", message: file });
 	const copied = await copyOffsite(context);

@@ -11,6 +11,7 @@ import {
 	type ManifestPart,
 	type PointClass,
 	type PointKind,
+	type SafetyOccasion,
 } from "../recovery/manifest.ts";
 import { freshStamp, NameTakenError, partNames, pointFileName } from "../recovery/names.ts";
 import { listPoints } from "../recovery/points.ts";
@@ -61,6 +62,7 @@ export async function makeRecoveryPoint(
 	context: RunContext,
 	kind: PointKind,
 	pointClass: PointClass,
+	before?: SafetyOccasion,
 ): Promise<MadePoint> {
 	const { config } = context;
 	const run = new AbortController();
@@ -70,7 +72,7 @@ export async function makeRecoveryPoint(
 		const { stamp, startedAt } = await chooseName(config, signal);
 		work = join(config.backupDirectory, workDirectoryName(config.stack, stamp));
 		await mkdir(work, { mode: 0o700 });
-		return await make({ ...context, signal }, { kind, pointClass, stamp, startedAt, work });
+		return await make({ ...context, signal }, { kind, pointClass, before, stamp, startedAt, work });
 	} catch (error) {
 		run.abort();
 		const isFull =
@@ -102,6 +104,7 @@ async function chooseName(
 interface Plan {
 	readonly kind: PointKind;
 	readonly pointClass: PointClass;
+	readonly before: SafetyOccasion | undefined;
 	readonly stamp: string;
 	readonly startedAt: Date;
 	/** Directory of the unfinished files. */
@@ -280,7 +283,7 @@ async function startCompressor({ compression }: AgentConfig, path: string, signa
 
 async function manifestOf(
 	config: AgentConfig,
-	{ kind, pointClass, startedAt }: Plan,
+	{ kind, pointClass, before, startedAt }: Plan,
 	snapshot: Snapshot,
 	{
 		rows,
@@ -292,6 +295,7 @@ async function manifestOf(
 		formatVersion,
 		stack: config.stack,
 		class: pointClass,
+		...(before ? { before } : {}),
 		kind,
 		startedAt: startedAt.toISOString(),
 		snapshotAt: snapshot.takenAt.toISOString(),

@@ -1,6 +1,6 @@
 /** Makes a recovery point through the backup container: for the verbs, and before a migration. */
 import { join } from "node:path";
-import type { PointClass, PointKind } from "../recovery/manifest.ts";
+import type { PointClass, PointKind, SafetyOccasion } from "../recovery/manifest.ts";
 import { findSidecar, requireArrived, runAgent } from "./agent.ts";
 import type { VerbContext } from "./context.ts";
 import { stackContainers } from "./docker.ts";
@@ -34,13 +34,14 @@ export interface MadeBackup extends Omit<Made, "size"> {
  * Makes one. Nothing of it is left when it fails.
  *
  * @param prune whether retention runs after it. @default true
+ * @param before what a safety backup is made before.
  * @throws StackError that says why, and what mends it.
  */
 export async function makeBackup(
 	context: VerbContext,
 	kind: PointKind,
 	pointClass: PointClass,
-	{ prune = true }: { prune?: boolean } = {},
+	{ prune = true, before }: { prune?: boolean; before?: SafetyOccasion } = {},
 ): Promise<MadeBackup> {
 	const started = performance.now();
 	await settleRestore(context, "backup");
@@ -53,7 +54,13 @@ export async function makeBackup(
 		);
 	}
 	const verb = kind === "full" ? "backup" : "backup-db";
-	const args = [verb, "--class", pointClass, ...(prune ? [] : ["--no-prune"])];
+	const args = [
+		verb,
+		"--class",
+		pointClass,
+		...(before ? ["--before", before] : []),
+		...(prune ? [] : ["--no-prune"]),
+	];
 	const { value } = await runAgent<Made>(context, sidecar, args).catch((error) => {
 		if (error instanceof InterruptedError)
 			context.output.progress("Nothing is left of the unfinished backup.");
@@ -103,7 +110,7 @@ async function requireSources(context: VerbContext, kind: PointKind): Promise<vo
  */
 export async function backupBeforeMigration(
 	context: VerbContext,
-	{ untouched, skip }: Omit<SafetyBackup, "name">,
+	{ untouched, skip }: Pick<SafetyBackup, "untouched" | "skip">,
 ): Promise<MadeBackup | undefined> {
 	const containers = await stackContainers(context.stack, context.signal);
 	const runs = (service: string) =>
@@ -117,6 +124,7 @@ export async function backupBeforeMigration(
 	}
 	return await safetyBackup(context, "database", {
 		name: "database backup before the migration",
+		before: "migration",
 		untouched,
 		skip,
 	});
@@ -125,6 +133,7 @@ export async function backupBeforeMigration(
 export interface SafetyBackup {
 	/** What the messages call it: `a …`, `the …`. */
 	readonly name: string;
+	readonly before: SafetyOccasion;
 	/** What a failure leaves as it was, for its message. */
 	readonly untouched: string;
 	/** How to go on without it. */
@@ -141,12 +150,12 @@ export interface SafetyBackup {
 export async function safetyBackup(
 	context: VerbContext,
 	kind: PointKind,
-	{ name, untouched, skip, prune }: SafetyBackup,
+	{ name, before, untouched, skip, prune }: SafetyBackup,
 ): Promise<MadeBackup> {
 	const { output } = context;
 	output.progress(`a ${name}`);
 	try {
-		const made = await makeBackup(context, kind, "safety", { prune });
+		const made = await makeBackup(context, kind, "safety", { before, prune });
 		output.progress(`kept      ${made.path}  ${describeBackup(made)}`);
 		return made;
 	} catch (error) {

@@ -1,13 +1,13 @@
-/** `latest.tar.gz`: a relative link to the newest verified full backup. */
+/** `latest.tar.gz`: a relative link to what `restore --latest` brings back. */
 import { randomUUID } from "node:crypto";
 import { readlink, rename, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { partialPrefix, syncDirectory } from "./durable-file.ts";
 import { latestName } from "./names.ts";
-import { newestGoodFull, type RecoveryPoint } from "./points.ts";
+import { newestToRestore, type RecoveryPoint } from "./points.ts";
 
 /**
- * Points the link to the newest good full recovery point, replaced at once; without one it is removed.
+ * Points the link to the newest good full recovery point that is meant by it, replaced at once; without one it is removed.
  * A file of that name that is no link is left alone.
  *
  * @returns the name that it points to.
@@ -18,7 +18,7 @@ export async function updateLatest(
 	stack: string,
 	now: Date,
 ): Promise<string | undefined> {
-	const target = newestGoodFull(points, stack, now)?.file;
+	const target = newestToRestore(points, stack, now)?.file;
 	const link = join(directory, latestName);
 	let current: string | undefined;
 	try {

@@ -6,6 +6,9 @@ export const formatVersion = 1;
 export const pointClasses = ["daily", "weekly", "manual", "safety"] as const;
 /** Why a recovery point was made; each class has its own days. */
 export type PointClass = (typeof pointClasses)[number];
+export const safetyOccasions = ["restore", "clean-all", "migration"] as const;
+/** What a safety backup was made before. */
+export type SafetyOccasion = (typeof safetyOccasions)[number];
 /** `full`: everything; `database`: the dump alone. */
 export type PointKind = "full" | "database";
 export type Compression = "gzip" | "zstd";
@@ -60,6 +63,8 @@ export const manifestSchema = z.object({
 	formatVersion: z.literal(formatVersion),
 	stack: z.string(),
 	class: z.enum(pointClasses),
+	/** Of a safety backup. */
+	before: z.enum(safetyOccasions).optional(),
 	kind: z.enum(["full", "database"]),
 	/** Start of the run: no write before it is missing. */
 	startedAt: instant,

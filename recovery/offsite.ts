@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { writeDurably } from "./durable-file.ts";
-import { pointClasses } from "./manifest.ts";
+import { pointClasses, safetyOccasions } from "./manifest.ts";
 import { newestGoodFull, type RecoveryPoint } from "./points.ts";
 
 const instant = z.iso.datetime();
@@ -17,9 +17,10 @@ const copySchema = z.object({
 	key: z.string(),
 	kind: z.enum(["full", "database"]),
 	encrypted: z.boolean(),
-	/** Whose it is; these four are undefined without an index. */
+	/** Whose it is; these five are undefined without an index. */
 	stack: z.string().optional(),
 	class: z.enum(pointClasses).optional(),
+	before: z.enum(safetyOccasions).optional(),
 	sha256: z.string().optional(),
 	/** How far it was checked before it was uploaded. */
 	verified: z.enum(["bytes", "content"]).optional(),
@@ -97,6 +98,7 @@ export function asPoint(copy: OffsiteCopy): RecoveryPoint {
 		origin: stack === undefined ? "no-index" : "indexed",
 		stack,
 		class: copy.class,
+		before: copy.before,
 		createdAt: new Date(copy.createdAt),
 		size,
 		encrypted,

@@ -2,7 +2,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type IndexFile, readIndex, type Verification } from "./index-file.ts";
-import type { PointClass, PointKind } from "./manifest.ts";
+import type { PointClass, PointKind, SafetyOccasion } from "./manifest.ts";
 import { instantOf, parsePointName } from "./names.ts";
 
 export interface RecoveryPoint {
@@ -14,6 +14,8 @@ export interface RecoveryPoint {
 	/** Whose it is; undefined without an index. */
 	readonly stack?: string;
 	readonly class?: PointClass;
+	/** What it was made before, of a safety backup. */
+	readonly before?: SafetyOccasion;
 	/** Start of the run; without an index the time in the name. */
 	readonly createdAt: Date;
 	/** Bytes on the disk now. */
@@ -50,6 +52,7 @@ export async function listPoints(directory: string, timeZone: string): Promise<R
 			origin: index ? "indexed" : "no-index",
 			stack: index?.manifest.stack,
 			class: index?.manifest.class,
+			before: index?.manifest.before,
 			createdAt: index ? new Date(index.manifest.startedAt) : instantOf(name.stamp, timeZone),
 			size: info.size,
 			encrypted: name.encrypted,
@@ -86,4 +89,17 @@ export function newestGoodFull(
 		.filter((point) => point.kind === "full" && point.stack === stack && isGood(point))
 		.sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime());
 	return good.findLast((point) => !isFromTheFuture(point, now)) ?? good.at(-1);
+}
+
+/**
+ * What `restore --latest` brings back. What a restore has put aside before it began is not meant by that, or the
+ * same command given twice would bring back what the first one was to mend; it counts where nothing else is good.
+ */
+export function newestToRestore(
+	points: readonly RecoveryPoint[],
+	stack: string,
+	now: Date,
+): RecoveryPoint | undefined {
+	const meant = points.filter(({ before }) => before !== "restore");
+	return newestGoodFull(meant, stack, now) ?? newestGoodFull(points, stack, now);
 }

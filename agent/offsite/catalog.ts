@@ -73,6 +73,7 @@ async function readCopy(
 		encrypted: name.encrypted,
 		stack: index?.manifest.stack,
 		class: index?.manifest.class,
+		before: index?.manifest.before,
 		sha256: index?.sha256,
 		verified: index?.verified.ok ? index.verified.how : undefined,
 		createdAt: index?.manifest.startedAt ?? instantOf(name.stamp, timeZone).toISOString(),

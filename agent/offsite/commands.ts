@@ -1,6 +1,6 @@
 /** The agent's commands that have to do with the bucket. Loaded only for these: the SDK takes time and memory. */
 import { asPoint, isGoodCopy, type OffsiteCopy } from "../../recovery/offsite.ts";
-import { newestGoodFull } from "../../recovery/points.ts";
+import { newestGoodFull, newestToRestore } from "../../recovery/points.ts";
 import { AgentError, exitCodes } from "../failure.ts";
 import type { RunContext } from "../recovery-point.ts";
 import { type Bucket, openBucket, urlOf } from "./bucket.ts";
@@ -77,8 +77,8 @@ export async function fetch(
 		const [name] = names;
 		if (names.length > 1 || (name === undefined) !== options.latest)
 			throw new AgentError("name one copy to fetch, or write --latest", exitCodes.usage);
-		const from = name ?? choose(context, bucket, await lookAtBucket(context, bucket), [], options)[0]?.file;
-		const { index, url, wasHere } = await fetchCopy(context, bucket, from as string);
+		const from = name ?? newestCopy(context, bucket, await lookAtBucket(context, bucket));
+		const { index, url, wasHere } = await fetchCopy(context, bucket, from);
 		const { archive: file, size, sha256, encrypted, verified, manifest } = index;
 		return { value: { file, size, sha256, encrypted, verified, url, wasHere, manifest }, text: file };
 	});
@@ -101,6 +101,19 @@ async function withBucket(
 	}
 }
 
+/** The one for a restore that names none. */
+function newestCopy({ config }: RunContext, bucket: Bucket, copies: readonly OffsiteCopy[]): string {
+	const newest = newestToRestore(copies.map(asPoint), config.stack, new Date());
+	if (newest) return newest.file;
+	throw noGoodCopy(bucket);
+}
+
+function noGoodCopy({ destination }: Bucket): AgentError {
+	return new AgentError(
+		`there is no good copy in ${destination}; upload what is on the disk: ./docker-dev.sh backup push`,
+	);
+}
+
 /** Those named, all, or the newest good full one. */
 function choose(
 	{ config }: RunContext,
@@ -111,11 +124,7 @@ function choose(
 ): OffsiteCopy[] {
 	const newest = newestGoodFull(copies.map(asPoint), config.stack, new Date())?.file;
 	const names = all ? copies.map(({ file }) => file) : files.length > 0 ? files : newest ? [newest] : [];
-	if (names.length === 0) {
-		throw new AgentError(
-			`there is no good copy in ${bucket.destination}; upload what is on the disk: ./docker-dev.sh backup push`,
-		);
-	}
+	if (names.length === 0) throw noGoodCopy(bucket);
 	return names.map((name) => {
 		const copy = copies.find(({ file }) => file === name);
 		if (copy) return copy;

@@ -1,6 +1,6 @@
 /** What the operator asks to be restored, read from the command line; nothing is looked into. */
 
-import { newestGoodFull } from "../../recovery/points.ts";
+import { newestToRestore } from "../../recovery/points.ts";
 import { type RedisChoice, type RestoreTarget, restoreTargets } from "../../recovery/restore-journal.ts";
 import { type BackupFile, credentialsFile, findBackupFile, identityFile } from "../backup-file.ts";
 import type { Invocation, VerbContext } from "../context.ts";
@@ -131,7 +131,7 @@ async function newestBackup(context: VerbContext): Promise<BackupFile> {
 	const points = (await readPoints(context)).filter((point) => damageOf(point) === undefined);
 	const now = new Date();
 	const full = points.filter(({ kind }) => kind === "full");
-	const newest = newestGoodFull(points, context.stack, now) ?? newestOf(full, context.stack, now);
+	const newest = newestToRestore(points, context.stack, now) ?? newestOf(full, context.stack, now);
 	if (newest) return { directory, file: newest.file };
 	throw new StackError(
 		`there is no full backup of stack ${context.stack} in ${directory}; nothing was changed`,

@@ -76,6 +76,7 @@ export async function runRestore(context: VerbContext, request: RestoreRequest):
 	const made = request.safetyBackup
 		? await safetyBackup(context, isDatabaseOnly ? "database" : "full", {
 				name: "safety backup",
+				before: "restore",
 				untouched: "nothing was changed",
 				skip: "the same command with --no-safety-backup, which gives up the way back to what is there now",
 				// Its turn is another time: it might delete the very file that is restored.

@@ -164,6 +164,7 @@ async function backUp(context: VerbContext): Promise<MadeBackup> {
 	try {
 		return await safetyBackup(context, "full", {
 			name: "safety backup",
+			before: "clean-all",
 			untouched: "nothing was deleted",
 			skip: context.command("clean-all --no-safety-backup"),
 		});

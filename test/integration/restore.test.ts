@@ -122,6 +122,12 @@ describe("a full restore", () => {
 		expect(told.downtimeSeconds).toBeGreaterThan(0);
 	});
 
+	test("--latest means that file again, and not what was put aside for it", async () => {
+		const { stdout } = await stack.run(["restore", "--latest", "--dry-run"]);
+		expect(stdout).toContain(full);
+		expect(stdout).not.toContain(told.safetyBackup.split("/").at(-1));
+	});
+
 	test("a safety backup was made, and the command it names undoes the restore", async () => {
 		expect(told.safetyBackup).toMatch(/full_backup_\d{8}_\d{6}\.tar\.gz$/);
 		const [, , ...args] = told.undo.split(" ").slice(1);

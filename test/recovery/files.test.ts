@@ -14,7 +14,8 @@ import { expect, test } from "@jest/globals";
 import { freshness } from "../../recovery/freshness.ts";
 import { readIndex, writeIndex } from "../../recovery/index-file.ts";
 import { updateLatest } from "../../recovery/latest.ts";
-import { listPoints } from "../../recovery/points.ts";
+import type { SafetyOccasion } from "../../recovery/manifest.ts";
+import { listPoints, newestToRestore } from "../../recovery/points.ts";
 import { carryOut } from "../../recovery/prune.ts";
 import { planRetention } from "../../recovery/retention.ts";
 import { sweepPartials } from "../../recovery/sweep.ts";
@@ -98,6 +99,22 @@ test("latest.tar.gz is a relative link to the newest good full recovery point", 
 	writeFileSync(join(where, "latest.tar.gz"), "somebody's file");
 	await updateLatest(where, await listPoints(where, "UTC"), "test", now);
 	expect(lstatSync(join(where, "latest.tar.gz")).isFile()).toBe(true);
+});
+
+test("restore --latest means the newest good one, but for what a restore has put aside", async () => {
+	const where = directory();
+	const now = new Date("2026-01-09T12:00:00Z");
+	const newest = async () => newestToRestore(await listPoints(where, "UTC"), "test", now)?.file;
+	const safety = (day: number, before: SafetyOccasion) => store(where, day, { class: "safety", before });
+	const aside = await safety(1, "restore");
+	expect(await newest()).toBe(aside);
+	const nightly = await store(where, 2);
+	await safety(3, "restore");
+	expect(await newest()).toBe(nightly);
+	expect(await updateLatest(where, await listPoints(where, "UTC"), "test", now)).toBe(nightly);
+	// It is the last that there was.
+	const beforeDeletion = await safety(4, "clean-all");
+	expect(await newest()).toBe(beforeDeletion);
 });
 
 test("the sweep removes what killed runs of this stack left, and nothing else", async () => {

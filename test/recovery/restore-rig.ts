@@ -139,7 +139,7 @@ export class RestoreRig extends Rig {
 	state(): string {
 		const databases = this.sql(
 			`SELECT datname, datdba::regrole, datacl, datconnlimit, datallowconn, shobj_description(oid, 'pg_database') FROM pg_database ORDER BY 1;
-			SELECT datname, r.rolname, setconfig FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = setdatabase LEFT JOIN pg_roles r ON r.oid = setrole ORDER BY 1, 2;
+			SELECT datname, r.rolname, (SELECT array_agg(one ORDER BY one) FROM unnest(setconfig) one) FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = setdatabase LEFT JOIN pg_roles r ON r.oid = setrole ORDER BY 1, 2;
 			SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls, rolconnlimit, rolpassword, rolvaliduntil, shobj_description(oid, 'pg_authid') FROM pg_authid ORDER BY 1;
 			SELECT roleid::regrole, member::regrole, grantor::regrole, admin_option, inherit_option, set_option FROM pg_auth_members ORDER BY 1, 2, 3;`,
 			"db",
