@@ -1,6 +1,8 @@
 /** What `status` tells of the backups: the newest one, and whether it is as new as the schedule promises. */
+import type { OffsiteState } from "../recovery/offsite.ts";
 import { isGood } from "../recovery/points.ts";
 import { commandLine, type VerbContext } from "./context.ts";
+import { offsiteText, readOffsiteState } from "./offsite-status.ts";
 import { age, count, formatBytes, type Output } from "./output.ts";
 import {
 	ageOf,
@@ -18,6 +20,8 @@ export interface Backups {
 	readonly state?: BackupState;
 	/** Alarms and drills; absent where the directory cannot be looked at. */
 	readonly watch?: WatchState;
+	/** The copies in the bucket, where the stack keeps any. */
+	readonly offsite?: OffsiteState;
 	readonly unknown?: string;
 }
 
@@ -25,8 +29,12 @@ export interface Backups {
 export async function lookAtBackups(context: VerbContext): Promise<Backups> {
 	const directory = context.load().directories.backups;
 	try {
-		const state = await backupState(context);
-		return { directory, state, watch: await readWatch(directory, context.stack) };
+		const [state, watch, offsite] = await Promise.all([
+			backupState(context),
+			readWatch(directory, context.stack),
+			readOffsiteState(context),
+		]);
+		return { directory, state, watch, offsite };
 	} catch (error) {
 		return { directory, unknown: (error as Error).message };
 	}
@@ -42,7 +50,7 @@ export function hostWords(stack: string, directory: string, text: string): strin
 /** Lines for a person; what is wrong is red. */
 export function backupText(
 	stack: string,
-	{ directory, state, watch, unknown }: Backups,
+	{ directory, state, watch, offsite, unknown }: Backups,
 	output: Output,
 	now = new Date(),
 ): string {
@@ -79,11 +87,13 @@ export function backupText(
 		const words = hostWords(stack, directory, skipped.message);
 		lines.push(`The last ${skipped.class} run was skipped ${age(new Date(skipped.at), now)} ago: ${words}`);
 	}
+	if (offsite)
+		lines.push(...offsiteText(stack, offsite, output, now).map((line) => hostWords(stack, directory, line)));
 	if (watch) lines.push(...watchText(stack, watch, output, now));
 	return lines.join("\n");
 }
 
-export function backupAsJson(stack: string, { directory, state, watch, unknown }: Backups) {
+export function backupAsJson(stack: string, { directory, state, watch, offsite, unknown }: Backups) {
 	if (!state) return { directory, fresh: null, problem: unknown };
 	const { newest, fresh, reason, due, next, points, status } = state;
 	const own = points.filter((point) => point.stack === stack);
@@ -102,6 +112,7 @@ export function backupAsJson(stack: string, { directory, state, watch, unknown }
 		},
 		lastRun: status?.lastRun ?? null,
 		lastSkipped: status?.lastSkipped ?? null,
+		...(offsite && { offsite }),
 		...(watch && watchAsJson(watch)),
 	};
 }

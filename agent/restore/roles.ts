@@ -142,7 +142,7 @@ const membershipsQuery = `
 	SELECT format('%s %s %s', roleid, member, grantor) AS key,
 		format('REVOKE %I FROM %I GRANTED BY %I CASCADE', pg_get_userbyid(roleid), pg_get_userbyid(member), pg_get_userbyid(grantor)) AS revoke,
 		format('GRANT %I TO %I WITH ADMIN %s, INHERIT %s, SET %s GRANTED BY %I', pg_get_userbyid(roleid), pg_get_userbyid(member),
-			admin_option, inherit_option, set_option, pg_get_userbyid(grantor)) AS grant
+			admin_option::text, inherit_option::text, set_option::text, pg_get_userbyid(grantor)) AS grant
 	FROM pg_auth_members WHERE member = ANY(SELECT oid FROM pg_authid WHERE rolname = ANY($1)) ORDER BY oid`;
 
 async function memberships(query: Query, roles: readonly string[]) {

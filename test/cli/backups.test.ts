@@ -15,6 +15,7 @@ import { list, pointTable } from "../../cli/verbs/backup-list.ts";
 import { decisionTable } from "../../cli/verbs/backup-prune.ts";
 import { resultText } from "../../cli/verbs/backup-verify.ts";
 import type { Operation, Step } from "../../engine/engine.ts";
+import { type OffsiteState, offsiteState } from "../../recovery/offsite.ts";
 import type { RecoveryPoint } from "../../recovery/points.ts";
 
 const now = new Date("2026-03-01T12:00:00Z");
@@ -159,6 +160,36 @@ test("status says when the first is due, and words what is overdue, damaged or f
 	expect(backupText("dev", { directory: "/b", unknown: "EACCES" }, output, now)).toBe(
 		"Backups: not known: EACCES",
 	);
+});
+
+test("status has a line for the bucket, and words an upload that failed as a problem", () => {
+	const offsite = offsiteState(undefined, "s3://shop/backups/dev", "dev", now);
+	const lines = (more: Partial<OffsiteState>) =>
+		backupText("dev", { directory: "/b", state, offsite: { ...offsite, ...more } }, output, now)
+			.split("\n")
+			.slice(2);
+	expect(lines({})).toEqual([
+		"Offsite: nothing was uploaded yet to s3://shop/backups/dev: ./docker-dev.sh backup push",
+	]);
+	const push = {
+		startedAt: "2026-03-01T10:59:00Z",
+		endedAt: "2026-03-01T11:00:00Z",
+		outcome: "success" as const,
+		...{ uploaded: [], superseded: [], waiting: [], warnings: [] },
+	};
+	const held = {
+		copies: 2,
+		newest: { file: "full_backup_20260301_020000.tar.gz", createdAt: "2026-03-01T02:00:00Z" },
+	};
+	const described =
+		"Offsite: 2 good copies in s3://shop/backups/dev, the newest 10 hours old: full_backup_20260301_020000.tar.gz";
+	expect(lines({ ...held, lastPush: push })).toEqual([described]);
+	const message = "the server does not know the access key. Then ./docker-dev.sh backup push";
+	const failed = { ...push, outcome: "failed" as const, message, waiting: ["one", "two"] };
+	expect(lines({ ...held, lastPush: failed })).toEqual([
+		described,
+		`The last upload failed 1 hour ago; 2 backups not there: ${message}`,
+	]);
 });
 
 test("words of the container become those of the host", () => {

@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { pointClasses } from "../../recovery/manifest.ts";
 import { isFromTheFuture, isGood } from "../../recovery/points.ts";
-import { planRetention, type RetentionPolicy } from "../../recovery/retention.ts";
+import { planRetention, type RetentionPolicy, waitingDays } from "../../recovery/retention.ts";
 import { type PointSketch, point } from "./fixtures.ts";
 
 const now = new Date("2026-06-15T12:00:00Z");
@@ -39,6 +39,18 @@ test("each class is kept for its own days", () => {
 		"point-9",
 		"point-10",
 	]);
+});
+
+test("one that is not offsite yet stays two weeks longer, and no more", () => {
+	const ages = [0.1, 0.2, 0.3, 8, 7 + waitingDays - 0.5, 7 + waitingDays + 0.5];
+	const points = ages.map((ageDays, i) => point({ ageDays }, now, i));
+	const plan = (waiting: ReadonlySet<string>) =>
+		planRetention(points, policy(7), "test", now, waiting)
+			.decisions.slice(3)
+			.map((one) => one.reason ?? one.action);
+	expect(plan(new Set(points.map(({ file }) => file)))).toEqual(["waiting", "waiting", "delete"]);
+	expect(plan(new Set(["point-4"]))).toEqual(["delete", "waiting", "delete"]);
+	expect(plan(new Set())).toEqual(["delete", "delete", "delete"]);
 });
 
 test("retention 0 keeps the floor", () => {

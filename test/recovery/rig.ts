@@ -230,7 +230,7 @@ export class Rig {
 	/** Names in the backup directory, without what the agent keeps for itself. */
 	files(): string[] {
 		return readdirSync(this.backups)
-			.filter((name) => !/^\.test\.((status|alarms|drill)\.json|lock)$/.test(name))
+			.filter((name) => !/^\.test\.((status|alarms|drill|offsite)\.json|lock)$/.test(name))
 			.sort();
 	}
 
