@@ -1,6 +1,7 @@
 /**
  * The test command: every check in order, each under a heading and with its duration, ending at the first that
- * fails. `npm test -- unit lint` runs only those named. Its last line is `N passed, N failed`, summed over all.
+ * fails. `npm test -- unit lint` runs only those named, and STACK_TEST_LONG=1 the long form of the suites that have
+ * one: `npm run faults`. Its last line is `N passed, N failed`, summed over all.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -39,15 +40,11 @@ const stages: Readonly<Record<string, Stage>> = {
 		title: "Integration tests on a real Docker Engine",
 		run: () => jest(["integration"], "--maxWorkers=2"),
 	},
-	e2e: { title: "End-to-end tests", run: () => jest(["e2e"], "--maxWorkers=2") },
-};
-
-/** Suites that take long: only where they are named. */
-const longStages: typeof stages = {
 	faults: {
 		title: "Restores from every kind of file, and faults at every step of them",
-		run: () => jest(["faults"], "--runInBand"),
+		run: () => jest(["faults"], "--maxWorkers=2"),
 	},
+	e2e: { title: "End-to-end tests", run: () => jest(["e2e"], "--maxWorkers=2") },
 };
 
 process.exitCode = await main(process.argv.slice(2));
@@ -55,7 +52,7 @@ process.exitCode = await main(process.argv.slice(2));
 async function main(names: readonly string[]): Promise<number> {
 	const unknown = names.filter((name) => !stageOf(name));
 	if (unknown.length > 0) {
-		const known = [...new Set([...Object.keys({ ...stages, ...longStages }), ...otherFolders()])].join(", ");
+		const known = [...new Set([...Object.keys(stages), ...otherFolders()])].join(", ");
 		console.error(`there is no stage ${unknown.join(", ")}; stages are ${known}`);
 		return 2;
 	}
@@ -80,14 +77,13 @@ async function main(names: readonly string[]): Promise<number> {
 /** A stage, or one folder of the unit stage, such as `cli`. */
 function stageOf(name: string): Stage | undefined {
 	if (Object.hasOwn(stages, name)) return stages[name];
-	if (Object.hasOwn(longStages, name)) return longStages[name];
 	return otherFolders().includes(name) ? { title: `Tests of ${name}`, run: () => jest([name]) } : undefined;
 }
 
 /** Folders with tests that need no stage of their own; read from the disk, so that none is forgotten. */
 function otherFolders(): string[] {
 	return readdirSync(join(root, "test")).filter(
-		(folder) => (folder === "unit" || !(folder in stages || folder in longStages)) && hasTests(folder),
+		(folder) => (folder === "unit" || !(folder in stages)) && hasTests(folder),
 	);
 }
 

@@ -1,10 +1,10 @@
-/** The specification's acceptance criteria 1 to 3, on a real Docker Engine, through the operator's commands. */
+/** The specification's acceptance criteria, on a real Docker Engine, through the operator's commands. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
 import type { Browser } from "playwright-core";
 import { startBrowser } from "../support/browser.ts";
-import { docker, dockerLines } from "../support/docker.ts";
+import { docker, dockerLines, objectsOf } from "../support/docker.ts";
 import { TestStack } from "../support/test-stack.ts";
 
 // Whole stacks are brought up and rebuilt in a test.
@@ -12,6 +12,8 @@ jest.setTimeout(300_000);
 
 let stack: TestStack;
 let browser: Browser;
+/** What was uploaded on the page, and where it is served. */
+let upload: { readonly address: string; readonly content: string };
 
 beforeAll(async () => {
 	stack = await TestStack.create();
@@ -91,7 +93,7 @@ test("AC3: a file uploaded on the page is served after restart, rebuild, and fro
 	await page.close();
 	expect(address).toMatch(/^\/media\//);
 
-	const isServed = async () => expect(await (await waitUntilAnswering(address ?? "")).text()).toBe(content);
+	upload = { address: address ?? "", content };
 	await isServed();
 	await stack.run(["restart"]);
 	await isServed();
@@ -101,11 +103,31 @@ test("AC3: a file uploaded on the page is served after restart, rebuild, and fro
 	await stack.run(["up", "--refresh"]);
 	await isServed();
 
-	const again = await browser.newPage();
-	await again.goto(stack.url);
-	await again.getByLabel("Username").fill("test");
-	await again.getByLabel("Password").fill("password");
-	await again.getByRole("button", { name: "Sign in" }).click();
-	await again.getByRole("link", { name: /Proof/ }).waitFor();
-	await again.close();
+	await isShown();
 });
+
+test("AC4: after a backup, and everything destroyed, a restore brings users, rows and files back", async () => {
+	const { file } = JSON.parse((await stack.run(["backup", "--json"])).stdout);
+	await stack.run(["clean-all", "--confirm", "DELETE EVERYTHING", "--no-safety-backup"]);
+	expect(objectsOf(stack.name)).toEqual([]);
+	await stack.run(["restore", file, "--yes"]);
+	await waitUntilAnswering("/api/healthz");
+	expect(stack.sql("select text from documents_annotation")).toBe("kept");
+	await isServed();
+	await isShown();
+});
+
+async function isServed(): Promise<void> {
+	expect(await (await waitUntilAnswering(upload.address)).text()).toBe(upload.content);
+}
+
+/** On the page, to the user who signs in with the old password. */
+async function isShown(): Promise<void> {
+	const page = await browser.newPage();
+	await page.goto(stack.url);
+	await page.getByLabel("Username").fill("test");
+	await page.getByLabel("Password").fill("password");
+	await page.getByRole("button", { name: "Sign in" }).click();
+	await page.getByRole("link", { name: /Proof/ }).waitFor();
+	await page.close();
+}

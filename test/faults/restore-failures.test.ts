@@ -47,13 +47,19 @@ async function until(condition: () => boolean, what: string): Promise<void> {
 	}
 }
 
-/** The server's process that loads the big table, in the database's container. */
+/** Waits, in the server itself, until a process of it loads the big table. @returns its id. */
 function loader(): string {
-	return rig.sql(
-		"SELECT pid FROM pg_stat_activity WHERE datname ~ '^restore_' AND query LIKE 'COPY public.big%'",
-		"db",
-		"postgres",
-	);
+	const loads =
+		"SELECT pid FROM pg_stat_activity WHERE datname ~ '^restore_' AND query LIKE 'COPY public.big%'";
+	const wait = `DO $$ BEGIN
+		FOR tries IN 1..6000 LOOP
+			PERFORM pg_stat_clear_snapshot();
+			IF EXISTS (${loads}) THEN RETURN; END IF;
+			PERFORM pg_sleep(0.005);
+		END LOOP;
+		RAISE 'waited in vain for the dump to be loaded';
+	END $$`;
+	return rig.sql(`${wait}; ${loads}`, "db", "postgres").split("\n").at(-1) as string;
 }
 
 const untouched = /the live data were not touched, and what was staged was removed/;
@@ -65,12 +71,7 @@ test("a session that is ended, and a server that dies, while the dump is loaded"
 		(pid: string) => docker("exec", `${rig.name}-db`, "bash", "-c", `kill -9 ${pid}`),
 	]) {
 		const { ended } = rig.beginHelper("stage", "--id", await rig.begin(archive));
-		let pid = "";
-		await until(() => {
-			pid = loader();
-			return pid !== "";
-		}, "the dump being loaded");
-		kill(pid);
+		kill(loader());
 		const outcome = await ended;
 		failed(outcome, 1, /the database went away while the dump was loaded/);
 		expect(outcome.stderr).toMatch(untouched);
@@ -164,7 +165,7 @@ test("a disk that is too small: said by the check, and noticed in the middle whe
 test("SIGTERM while staging, and a second helper beside the first", async () => {
 	const id = await rig.begin(archive);
 	const { container, ended } = rig.beginHelper("stage", "--id", id);
-	await until(() => loader() !== "", "the dump being loaded");
+	loader();
 	// However long the second takes to come.
 	docker("pause", container);
 	const second = rig.helper("stage", "--id", id);
