@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { stripVTControlCharacters } from "node:util";
 
 /** Keys as a terminal sends them. */
 export const keys = { enter: "\r", endOfInput: "\x04", interrupt: "\x03" } as const;
@@ -42,7 +43,8 @@ export async function atTerminal(
 		});
 	});
 	const deadline = Date.now() + 60_000;
-	while (!question.test(shown) && !ended) {
+	// Without what moves the cursor, which may come behind the question.
+	while (!question.test(stripVTControlCharacters(shown)) && !ended) {
 		if (Date.now() > deadline) {
 			child.kill();
 			throw new Error(`waited a minute for ${question}; the terminal showed:\n${shown}`);
