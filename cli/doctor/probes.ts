@@ -9,7 +9,9 @@ import { lookAtDrift } from "./probes/drift.ts";
 import { lookAtIntegrity } from "./probes/integrity.ts";
 import { lookAtKeys } from "./probes/keys.ts";
 import { lookIntoNewestBackup } from "./probes/newest-backup.ts";
+import { lookAtOffsite } from "./probes/offsite.ts";
 import { lookAtPorts } from "./probes/ports.ts";
+import { lookAtRestore } from "./probes/restore.ts";
 import { lookAtRestoredData } from "./probes/restored-data.ts";
 import { lookAtServices } from "./probes/services.ts";
 import { lookAtSettings } from "./probes/settings.ts";
@@ -33,9 +35,11 @@ export const probes: readonly Probe[] = [
 	{ topic: "ports", needs: ["settings", "docker"], seconds: brief, look: lookAtPorts },
 	{ topic: "volumes", needs: stack, seconds: brief, look: lookAtVolumes },
 	{ topic: "volume sizes", needs: stack, seconds: brief, look: lookAtVolumeSizes },
+	{ topic: "restore", needs: ["settings"], seconds: brief, look: lookAtRestore },
 	{ topic: "restored data", needs: database, seconds: brief, look: lookAtRestoredData },
 	{ topic: "drift", needs: stack, seconds: comparing, look: lookAtDrift },
 	{ topic: "backups", needs: ["settings", "stack"], seconds: brief, look: lookAtBackups },
+	{ topic: "offsite copies", needs: ["settings"], seconds: brief, look: lookAtOffsite },
 	{ topic: "backup directory", needs: ["settings"], seconds: brief, look: lookAtBackupDirectory },
 	{ topic: "clock", needs: ["settings"], seconds: brief, look: lookAtClock },
 	{ topic: "keys", needs: ["settings"], seconds: brief, look: lookAtKeys },

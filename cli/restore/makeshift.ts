@@ -23,8 +23,15 @@ import { copySecrets, restoreLabel } from "./helper.ts";
 
 const databaseScript = new URL("../../components/scripts/start-database.sh", import.meta.url);
 
-/** The server ends cleanly when the input ends. */
-const untilInputEnds = 'sh -c "$1" & server=$!; cat > /dev/null; kill -INT "$server"; wait "$server"';
+/**
+ * The server ends cleanly when the input ends. What waits for that gets a process id which no server has had: one
+ * that was killed leaves its own behind, and the next would take whoever bears it for another server.
+ */
+const untilInputEnds = `
+	for one in $(seq 100); do ( : ); done
+	exec 3<&0
+	{ cat <&3 > /dev/null; kill -INT "$$"; } &
+	exec sh -c "$1" < /dev/null 3<&-`;
 
 /** Runs `work` with a database and a backup container: the stack's own where they exist. */
 export async function withContainers<T>(

@@ -1,8 +1,6 @@
 /** `stack status`: services and volumes and how they are. */
 import { serviceNames } from "../../components/catalogue.ts";
 import { appliedBy } from "../../components/engine-in-use.ts";
-import { lockFile, lockHolder } from "../../recovery/lock.ts";
-import { readRestoreJournal } from "../../recovery/restore-journal.ts";
 import { backupAsJson, backupText, lookAtBackups } from "../backup-status.ts";
 import type { Invocation, VerbContext } from "../context.ts";
 import { docker, type ServiceContainer, stackContainers } from "../docker.ts";
@@ -10,6 +8,7 @@ import { passedLimits } from "../doctor/limits.ts";
 import { exitCodes } from "../errors.ts";
 import { age, count, type Output, table } from "../output.ts";
 import { addressOf, isWell } from "../services.ts";
+import { findUnfinishedRestore, unfinishedText } from "../unfinished-restore.ts";
 import { findStackVolumes } from "../volumes.ts";
 
 /** For the sizes of volumes, which have to be measured: a status is waited for. */
@@ -68,7 +67,11 @@ export async function status(context: VerbContext, { options }: Invocation): Pro
 		]);
 		output.result(table(["volume", "class", "state", "purpose"], rows));
 		output.result(`\n${backupText(stack, backups, output)}`);
-		if (unfinished) output.result(output.style(["red", "bold"], restoreText(context, unfinished)));
+		if (unfinished) {
+			const mend = unfinished.underWay ? "" : `. Put it right: ${context.command("start")}`;
+			const text = unfinishedText(unfinished);
+			output.result(output.style(["red", "bold"], `${text[0]?.toUpperCase()}${text.slice(1)}${mend}`));
+		}
 		for (const limit of limits) output.result(`${output.style("yellow", "Limit passed")}: ${limit}`);
 		if (!well) {
 			const missing = containers.length < serviceNames.length;
@@ -79,23 +82,6 @@ export async function status(context: VerbContext, { options }: Invocation): Pro
 	}
 	const good = well && backups.state?.fresh === true;
 	return options.exitCode && !good ? exitCodes.unhealthy : exitCodes.done;
-}
-
-/** A restore that is under way, or was cut off. A journal that cannot be read is told by the verbs that need it. */
-async function findUnfinishedRestore(context: VerbContext) {
-	const { backups } = context.load().directories;
-	const journal = await readRestoreJournal(backups, context.stack).catch(() => undefined);
-	if (!journal) return undefined;
-	const { archive, startedAt, phase } = journal;
-	return { archive, startedAt, phase, underWay: lockHolder(lockFile(backups, context.stack)) !== undefined };
-}
-
-function restoreText(
-	{ command }: VerbContext,
-	{ archive, phase, underWay }: NonNullable<Awaited<ReturnType<typeof findUnfinishedRestore>>>,
-): string {
-	if (underWay) return `A restore of ${archive} is under way (${phase})`;
-	return `The restore of ${archive} was cut off (${phase}). Put it right: ${command("start")}`;
 }
 
 function serviceTable(

@@ -19,11 +19,16 @@ import { lookAtDisks } from "../../cli/doctor/probes/disk.ts";
 import { prune } from "../../cli/doctor/probes/docker.ts";
 import { judge } from "../../cli/doctor/probes/integrity.ts";
 import { lookAtKeys } from "../../cli/doctor/probes/keys.ts";
+import { lookAtOffsite } from "../../cli/doctor/probes/offsite.ts";
+import { lookAtRestore } from "../../cli/doctor/probes/restore.ts";
 import { probes } from "../../cli/doctor/probes.ts";
 import { Output } from "../../cli/output.ts";
 import { reportText, summary } from "../../cli/verbs/doctor.ts";
 import { volumeCatalogue } from "../../components/catalogue.ts";
 import type { IndexFile } from "../../recovery/index-file.ts";
+import { acquireLock, lockFile } from "../../recovery/lock.ts";
+import { type OffsiteRecord, writeOffsite } from "../../recovery/offsite.ts";
+import { writeRestoreJournal } from "../../recovery/restore-journal.ts";
 import { writeStatus } from "../../recovery/status-file.ts";
 import { index, manifest } from "../recovery/fixtures.ts";
 
@@ -342,6 +347,50 @@ describe("backups", () => {
 			expect.stringMatching(/^warn no backup is scheduled; the newest good one: full_backup_/),
 		]);
 	});
+});
+
+test("a restore that was cut off is a failure, and one under way no more than a warning", async () => {
+	expect(await lookAtRestore(makeFacts())).toEqual([]);
+	await writeRestoreJournal(backups, {
+		...{ formatVersion: 1, id: "01234567", stack, archive: "full.tar.gz", source: "full.tar.gz" },
+		...{ startedAt: ago(5000).toISOString(), phase: "swapping", targets: ["database"], redis: "keep" },
+		services: [],
+	});
+	expect(brief(await lookAtRestore(makeFacts()))).toEqual([
+		"fail the restore of full.tar.gz was cut off (swapping); until it is put right no backup is made",
+	]);
+	const lock = acquireLock(lockFile(backups, stack), "restore");
+	expect(brief(await lookAtRestore(makeFacts()))).toEqual([
+		"warn a restore of full.tar.gz is under way (swapping)",
+	]);
+	lock.release();
+});
+
+test("copies in the bucket: none yet, an upload that failed, and well", async () => {
+	expect(await lookAtOffsite(makeFacts())).toEqual([]);
+	configure({
+		...{ offsite: true, offsiteBucket: "shop" },
+		offsiteRegion: "eu-central-1",
+		offsiteRetentionDays: 90,
+	});
+	const destination = `s3://shop/persistent-stack/${stack}`;
+	expect(brief(await lookAtOffsite(makeFacts()))).toEqual([
+		`warn nothing was uploaded yet to ${destination}`,
+	]);
+	const push = {
+		...{ startedAt: ago(2 * day).toISOString(), endedAt: ago(day).toISOString() },
+		...{ uploaded: [], superseded: [], waiting: ["a"], warnings: [] },
+	};
+	const remember = (lastPush: OffsiteRecord["lastPush"]) =>
+		writeOffsite(backups, stack, { formatVersion: 1, destination, copies: [], lastPush });
+	await remember({ ...push, outcome: "failed", message: "the key has expired" });
+	expect(brief(await lookAtOffsite(makeFacts()))).toEqual([
+		`fail the last upload failed 1 day ago: the key has expired; 0 good copies in ${destination}, the newest full one: none`,
+	]);
+	await remember({ ...push, outcome: "success" });
+	expect(brief(await lookAtOffsite(makeFacts()))).toEqual([
+		`ok 0 good copies in ${destination}, the newest full one: none`,
+	]);
 });
 
 describe("the backup directory", () => {

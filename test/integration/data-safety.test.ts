@@ -1,6 +1,6 @@
 /** Nothing is lost by accident: edits, second ups and destroys, checked by content on real containers. */
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
-import { objectsOf } from "../support/docker.ts";
+import { docker, objectsOf, waitFor } from "../support/docker.ts";
 import { TestStack } from "../support/test-stack.ts";
 
 // Whole stacks are brought up and rebuilt in a test.
@@ -54,6 +54,23 @@ test("a second up changes nothing, and the preview before it says so", async () 
 	await stack.run(["preview", "--expect-no-changes"]);
 	await stack.run(["up"]);
 	expect(stack.containerIds()).toEqual(before);
+});
+
+test("a database that was killed starts at once, whatever process id it has left behind", async () => {
+	const before = content();
+	const id = docker("inspect", "--format", "{{.Id}}", `${prefix}-db`);
+	const restarts = () => docker("inspect", "--format", "{{.RestartCount}}", id);
+	const file = "/volume/postmaster.pid";
+	// The first ids of a container: its own processes get them again.
+	for (const left of [6, 7, 8, 9]) {
+		docker("kill", id);
+		stack.inImage("postgres", `${stack.volume("postgres-data")}:/volume`, `sed -i 1s/.*/${left}/ ${file}`);
+		docker("start", id);
+		waitFor(() => docker("exec", id, "pg_isready", "--quiet", "--host=127.0.0.1"));
+		expect([left, restarts()]).toEqual([left, "0"]);
+	}
+	waitFor(() => content());
+	expect(content()).toEqual(before);
 });
 
 describe("an edit leaves the data volumes as they were", () => {
