@@ -44,18 +44,20 @@ export async function findSidecar(context: VerbContext): Promise<Sidecar> {
 /**
  * Runs it. Ctrl-C and the end of this program end it too: then nothing of it is left.
  *
+ * @param onMade told the file of a recovery point as soon as it is complete.
  * @throws StackError with the agent's own message and exit code; InterruptedError after Ctrl-C.
  */
 export async function runAgent<T>(
 	context: VerbContext,
 	sidecar: Sidecar,
 	args: readonly string[],
+	onMade?: FollowOptions["onMade"],
 ): Promise<AgentOutcome<T>> {
 	const { container } = sidecar;
 	// By its name: a value would be seen in the list of processes.
 	const token = process.env[lockTokenVariable] ? ["--env", lockTokenVariable] : [];
 	const command = ["exec", "--interactive", ...token, container.id, "agent", ...args];
-	return await collect<T>(context, sidecar, [...command, "--json", "--with-stdin"]);
+	return await collect<T>(context, sidecar, [...command, "--json", "--with-stdin"], onMade);
 }
 
 /** As `runAgent`, for a docker command line that ends up in the agent. */
@@ -63,11 +65,12 @@ export async function collect<T>(
 	context: VerbContext,
 	sidecar: Sidecar,
 	command: readonly string[],
+	onMade?: FollowOptions["onMade"],
 ): Promise<AgentOutcome<T>> {
 	const { signal } = context;
 	signal.throwIfAborted();
 	const translate = (text: string) => onHost(context, sidecar, text);
-	const ended = await followAgent(context, command, { translate });
+	const ended = await followAgent(context, command, { translate, onMade });
 	if (signal.aborted) throw signal.reason;
 	const outcome = readOutcome<T>(ended);
 	if (outcome) return outcome;
@@ -92,13 +95,15 @@ export interface FollowOptions {
 	readonly interrupt?: () => void;
 	/** How the run ended, where the docker command does not end as it does. */
 	readonly exitCode?: () => Promise<number>;
+	/** Told the file of a recovery point that is complete and stays, however the run goes on. */
+	readonly onMade?: (file: string) => void;
 }
 
 /** Follows a docker command line that shows what an agent writes, to its end. */
 export async function followAgent(
 	{ signal, output }: VerbContext,
 	command: readonly string[],
-	{ translate, interrupt, exitCode: askExitCode }: FollowOptions,
+	{ translate, interrupt, exitCode: askExitCode, onMade }: FollowOptions,
 ): Promise<AgentEnd> {
 	const progress = new AgentProgress(output, translate);
 	// Its own group: a terminal's Ctrl-C must not take the client away from under a run that is tidying up.
@@ -117,6 +122,7 @@ export async function followAgent(
 		const event = readEvent(line);
 		if (!event) said.push(line);
 		else if (event.event === "failed") failure = event.message;
+		else if (event.event === "made") onMade?.(event.message ?? "");
 		else progress.show(event);
 	});
 	try {

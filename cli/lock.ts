@@ -4,6 +4,14 @@ import { acquireLock, lockFile, lockHolder, lockTokenVariable } from "../recover
 import { restoreJournalFile } from "../recovery/restore-journal.ts";
 import type { VerbContext } from "./context.ts";
 
+export interface RecoveryOptions {
+	/**
+	 * Whether an unfinished restore may be put right without its database, where that does not start any more: the
+	 * verb replaces or deletes it anyway. @default false
+	 */
+	readonly databaseMayBeLost?: boolean;
+}
+
 /**
  * Runs `work` under the stack's lock, after an unfinished restore has been put right. Programs started by it
  * find the lock's token in their environment, and a verb that finds it there itself is part of the holder's work.
@@ -14,6 +22,7 @@ export async function withLock<T>(
 	context: VerbContext,
 	operation: string,
 	work: () => Promise<T>,
+	recovery: RecoveryOptions = {},
 ): Promise<T> {
 	const file = lockFile(context.load().directories.backups, context.stack);
 	const given = process.env[lockTokenVariable];
@@ -23,7 +32,7 @@ export async function withLock<T>(
 	// The second Ctrl-C ends the process without unwinding.
 	process.once("exit", lock.release);
 	try {
-		await putRestoreRight(context);
+		await putRestoreRight(context, recovery);
 		return await work();
 	} finally {
 		lock.release();
@@ -34,8 +43,12 @@ export async function withLock<T>(
 }
 
 /** For verbs whose own work takes the lock elsewhere. */
-export async function settleRestore(context: VerbContext, operation: string): Promise<void> {
-	if (hasUnfinishedRestore(context)) await withLock(context, operation, async () => {});
+export async function settleRestore(
+	context: VerbContext,
+	operation: string,
+	recovery: RecoveryOptions = {},
+): Promise<void> {
+	if (hasUnfinishedRestore(context)) await withLock(context, operation, async () => {}, recovery);
 }
 
 export function hasUnfinishedRestore(context: VerbContext): boolean {
@@ -43,6 +56,8 @@ export function hasUnfinishedRestore(context: VerbContext): boolean {
 }
 
 /** Its code is loaded only where it is needed: every verb that takes the lock comes by here. */
-async function putRestoreRight(context: VerbContext): Promise<void> {
-	if (hasUnfinishedRestore(context)) await (await import("./recover-restore.ts")).recoverRestore(context);
+async function putRestoreRight(context: VerbContext, recovery: RecoveryOptions): Promise<void> {
+	if (!hasUnfinishedRestore(context)) return;
+	const { recoverRestore } = await import("./recover-restore.ts");
+	await recoverRestore(context, recovery);
 }

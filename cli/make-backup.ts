@@ -61,9 +61,18 @@ export async function makeBackup(
 		...(before ? ["--before", before] : []),
 		...(prune ? [] : ["--no-prune"]),
 	];
-	const { value } = await runAgent<Made>(context, sidecar, args).catch((error) => {
-		if (error instanceof InterruptedError)
-			context.output.progress("Nothing is left of the unfinished backup.");
+	let complete: string | undefined;
+	const onMade = (file: string) => {
+		complete = file;
+	};
+	const { value } = await runAgent<Made>(context, sidecar, args, onMade).catch((error) => {
+		if (error instanceof InterruptedError) {
+			context.output.progress(
+				complete
+					? `${complete} is complete and stays; what is missing is its copy offsite: ${context.command("backup push")}`
+					: "Nothing is left of the unfinished backup.",
+			);
+		}
 		throw error;
 	});
 	requireArrived(context, sidecar, value.file);

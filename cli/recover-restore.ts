@@ -3,8 +3,10 @@
  * killed. Before the swap was complete everything is brought back; after it the new data stays if it answers.
  */
 import type { ServiceName } from "../components/catalogue.ts";
-import { type RestoreJournal, readRestoreJournal } from "../recovery/restore-journal.ts";
+import { type RestoreJournal, readRestoreJournal, writeRestoreJournal } from "../recovery/restore-journal.ts";
 import type { VerbContext } from "./context.ts";
+import { exitCodes, StackError } from "./errors.ts";
+import type { RecoveryOptions } from "./lock.ts";
 import { findGround, type Ground } from "./restore/ground.ts";
 import { findHelpers, runStep, settleHelpers, stepRequest } from "./restore/helper.ts";
 import { withContainers } from "./restore/makeshift.ts";
@@ -14,8 +16,15 @@ import { awaitAnswers, containersOf, startServices } from "./restore/writers.ts"
 /** Seconds for the services to answer on the restored data. */
 const patienceSeconds = 120;
 
-/** Does nothing where no restore is unfinished. The caller holds the lock. */
-export async function recoverRestore(context: VerbContext): Promise<void> {
+/**
+ * Does nothing where no restore is unfinished. The caller holds the lock.
+ *
+ * @throws StackError with exit code 6 when the database does not start, and may not be lost.
+ */
+export async function recoverRestore(
+	context: VerbContext,
+	{ databaseMayBeLost = false }: RecoveryOptions = {},
+): Promise<void> {
 	const { output, stack } = context;
 	const { backups } = context.load().directories;
 	const journal = await readRestoreJournal(backups, stack);
@@ -23,7 +32,29 @@ export async function recoverRestore(context: VerbContext): Promise<void> {
 	output.notice(
 		`the restore of ${journal.archive}, begun at ${journal.startedAt}, was cut off (${journal.phase}); it is put right first`,
 	);
-	await withContainers(context, journal.id, () => recover(context, journal));
+	await withContainers(context, journal.id, async () => {
+		try {
+			await recover(context, journal);
+		} catch (error) {
+			const doesNotStart = error instanceof StackError && error.exitCode === exitCodes.unhealthy;
+			if (!databaseMayBeLost || !doesNotStart) throw error;
+			await recoverFiles(context, error);
+		}
+	});
+}
+
+/** Of the database nothing is touched: whatever of it is old or new stays in the files that do not start. */
+async function recoverFiles(context: VerbContext, reason: StackError): Promise<void> {
+	const { output, stack } = context;
+	const ground = await findGround(context);
+	const journal = await readRestoreJournal(ground.directory, stack);
+	if (!journal) return;
+	output.warning(`the database does not start, so only the files are put right: ${reason.message}`);
+	const { database: _, targets, ...rest } = journal;
+	const lessened = { ...rest, targets: targets.filter((target) => target !== "database") };
+	await writeRestoreJournal(ground.directory, lessened);
+	if (journal.phase === "finishing") await runStep(context, ground, stepRequest(lessened, "finish"));
+	else await undoRestore(context, ground, { databaseRuns: false });
 }
 
 async function recover(context: VerbContext, journal: RestoreJournal): Promise<void> {

@@ -13,9 +13,14 @@ const patienceSeconds = 120;
  * From any phase, and any number of times: it is repeated by the next verb when it is cut off. Ctrl-C does not
  * end it.
  *
+ * @param databaseRuns whether the application can be expected to answer afterwards. @default true
  * @throws StackError when it could not be done; the journal is then still there.
  */
-export async function undoRestore(given: VerbContext, ground: Ground): Promise<void> {
+export async function undoRestore(
+	given: VerbContext,
+	ground: Ground,
+	{ databaseRuns = true }: { databaseRuns?: boolean } = {},
+): Promise<void> {
 	const context: VerbContext = { ...given, signal: new AbortController().signal };
 	const { output, stack } = context;
 	const begun = await readRestoreJournal(ground.directory, stack);
@@ -38,7 +43,7 @@ export async function undoRestore(given: VerbContext, ground: Ground): Promise<v
 	await startServices(context, services);
 	if (journal) await removeRestoreJournal(ground.directory, stack);
 	// A database with damaged files does not start, as before.
-	const able = begun.rebuild ? services.filter((service) => service === "proxy") : services;
+	const able = begun.rebuild || !databaseRuns ? services.filter((service) => service === "proxy") : services;
 	await awaitAnswers(context, able, patienceSeconds).catch((error: Error) =>
 		output.warning(`what was there before is back, and does not answer: ${error.message}`),
 	);

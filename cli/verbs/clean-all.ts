@@ -70,7 +70,9 @@ export async function cleanAll(context: VerbContext, { options }: Invocation): P
 	else output.notice(`${text}\n`);
 	// Asked outside the lock: a question that nobody answers must not keep the nightly backup waiting.
 	await confirm(context, confirmation);
-	const made = await withLock(context, "clean-all", () => deleteEverything(context, found));
+	const made = await withLock(context, "clean-all", () => deleteEverything(context, found), {
+		databaseMayBeLost: true,
+	});
 	const newest = made?.file ?? backups.state?.newest?.file;
 	const restore = newest === undefined ? undefined : context.command(`restore ${newest}`);
 	output.data(stack, { ...told, safetyBackup: made ?? null, restore: restore ?? null });

@@ -27,7 +27,7 @@ export async function restore(context: VerbContext, invocation: Invocation): Pro
 	if (!dryRun) requireAnswer(context, confirmation);
 	await readyDocker(context);
 	if (dryRun) refuseUnfinished(context);
-	else await settleRestore(context, "restore");
+	else await settleRestore(context, "restore", { databaseMayBeLost: asked.rebuild });
 	await requireContainers(context, { confirmation, dryRun });
 
 	const { source } = asked;

@@ -233,6 +233,29 @@ test.each([
 	1_200_000,
 );
 
+test.each([
+	["swap", long ? 30 : 3],
+	["undo", long ? 15 : 2],
+])(
+	"the database killed during %s: what was there before is back as soon as it runs again",
+	async (step, times) => {
+		for (let time = 0; time < times; time++) {
+			const id = await rig.begin(archive);
+			rig.must("stage", "--id", id);
+			if (step === "undo") rig.must("swap", "--id", id);
+			const { ended } = rig.beginHelper(step, "--id", id);
+			await sleep(300 + Math.random() * 700);
+			docker("kill", `${rig.name}-db`);
+			await ended;
+			docker("start", `${rig.name}-db`);
+			rig.waitForDatabase("db");
+			if (rig.phase() !== undefined) rig.must("undo", "--id", id);
+			expect(rig.state()).toBe(live);
+		}
+	},
+	600_000,
+);
+
 test("the helper killed during finish, and then finished: the new data, and nothing of the old is left", async () => {
 	const now = rig.backup();
 	for (let time = 0; time < (long ? 20 : 2); time++) {

@@ -101,6 +101,13 @@ async function changeAgain(): Promise<void> {
 	live = proof.content();
 }
 
+/** So that the database does not start any more. */
+function damageDatabase(): void {
+	docker("stop", `${stack.name}-db`);
+	const damage = "dd if=/dev/zero of=global/pg_control bs=8192 count=1 conv=notrunc 2>/dev/null";
+	proof.inVolume("postgres-data", damage);
+}
+
 describe("killed", () => {
 	afterEach(changeAgain);
 
@@ -155,6 +162,17 @@ describe("killed", () => {
 		const { stderr } = await stack.run(["start"]);
 		expect(stderr).toMatch(/container is missing; one is made[\s\S]*back in place/);
 		await expectWhole();
+	});
+
+	test("and its database damaged since: --rebuild-database puts the files right and brings the backup", async () => {
+		await killAt("swapping", "the command and its helper");
+		damageDatabase();
+		const blocked = await stack.run(["backup"], { mayFail: true });
+		expect([blocked.code, blocked.stderr]).toEqual([6, expect.stringMatching(/db \(container .*/)]);
+		const options = ["--yes", "--rebuild-database", "--no-safety-backup"];
+		const { stderr } = await stack.run(["restore", full, ...options]);
+		expect(stderr).toContain("the database does not start, so only the files are put right");
+		expect(await expectWhole()).toEqual(old);
 	});
 
 	test("Ctrl-C while it stages leaves nothing of it", async () => {
@@ -240,11 +258,7 @@ test("when the safety backup fails nothing is changed, and the way on without it
 
 test("damaged database files are set aside, and the data of the backup takes their place", async () => {
 	await changeAgain();
-	await stack.run(["stop", "db"]);
-	proof.inVolume(
-		"postgres-data",
-		"dd if=/dev/zero of=global/pg_control bs=8192 count=1 conv=notrunc 2>/dev/null",
-	);
+	damageDatabase();
 	expect((await stack.run(["start", "--timeout", "20"], { mayFail: true })).code).toBe(6);
 	const refused = await stack.run(["restore", full, "--yes"], { mayFail: true });
 	expect([refused.code, refused.stderr]).toEqual([

@@ -4,9 +4,11 @@
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import type { ServiceName } from "../../components/catalogue.ts";
+import { FaultProxy } from "../offsite/fault-proxy.ts";
 import { installed, keys, kinds, type S3Server, startServer } from "../offsite/s3-servers.ts";
 import { docker, dockerLines, objectsOf } from "../support/docker.ts";
 import { type Content, RestoreProof } from "../support/restore-proof.ts";
@@ -76,6 +78,7 @@ const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
 
 (program ? describe : describe.skip)("a bucket at another service", () => {
 	let server: S3Server;
+	let proxy: FaultProxy;
 	let proof: RestoreProof;
 	/** What the first backup holds. */
 	let old: Content;
@@ -84,7 +87,9 @@ const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
 	const administrator = "the-administrators-own-secret";
 
 	beforeAll(async () => {
-		server = await startServer(kind, program as string, hostAddress());
+		server = await startServer(kind, program as string);
+		proxy = new FaultProxy(server);
+		const endpoint = await proxy.start(hostAddress());
 		await server.createBucket("shop");
 		credentials = join(stack.directory, "credentials");
 		const profile = (name: string, id: string, secret: string) =>
@@ -92,7 +97,7 @@ const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
 		stack.configure({
 			offsiteBucket: "shop",
 			offsiteRegion: undefined,
-			offsiteEndpoint: server.endpoint,
+			offsiteEndpoint: endpoint,
 			offsitePathStyle: true,
 			offsiteCredentials: "profile",
 			offsiteCredentialsFile: "credentials",
@@ -111,7 +116,10 @@ const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
 		);
 		await stack.run(["up"]);
 	});
-	afterAll(() => server?.stop());
+	afterAll(async () => {
+		await proxy?.stop();
+		await server?.stop();
+	});
 
 	async function json(...args: string[]) {
 		return JSON.parse((await stack.run([...args, "--json"])).stdout);
@@ -161,12 +169,30 @@ const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
 		expect((await stack.run(["backup", "push"])).stdout).toContain("Nothing was missing offsite.");
 	});
 
+	test("Ctrl-C in the middle of an upload: the backup here stays, and the copy is made later", async () => {
+		proxy.fault = ({ operation }) => (operation === "UploadPart" ? { slow: 100_000 } : undefined);
+		const { child, ended } = stack.start(["backup"]);
+		for (const deadline = Date.now() + 60_000; proxy.count("UploadPart") === 0; await sleep(50))
+			if (Date.now() > deadline) throw new Error("waited in vain for an upload");
+		process.kill(-(child.pid as number), "SIGINT");
+		const { code, stderr } = await ended;
+		proxy.reset();
+		expect([code, stderr]).toEqual([
+			130,
+			expect.stringMatching(/full_backup_\S+ is complete and stays; what is missing .* backup push/),
+		]);
+		const [kept = ""] = /full_backup_\S+\.tar\.gz/.exec(stderr) ?? [];
+		expect((await stack.run(["backup", "verify", kept])).stdout).toContain(kept);
+		expect(await objects()).toHaveLength(4);
+		expect((await json("backup", "push")).uploaded).toEqual([kept]);
+	});
+
 	test("shows its copies beside those here, and reads them back", async () => {
 		const { stdout } = await stack.run(["backup", "list"]);
 		expect(stdout).toMatch(new RegExp(`${full} .* yes\\b`));
-		expect(stdout).toContain(`2 good copies in s3://shop/persistent-stack/${stack.name}`);
+		expect(stdout).toContain(`3 good copies in s3://shop/persistent-stack/${stack.name}`);
 		const { copies } = (await json("backup", "list")).offsite;
-		expect(copies).toMatchObject([{ file: full, good: true }, { good: true }]);
+		expect(copies).toMatchObject([{ file: full, good: true }, { good: true }, { good: true }]);
 		expect((await stack.run(["backup", "verify", "--offsite", full])).stdout).toMatch(
 			new RegExp(`good +\\S+/${full}\\n`),
 		);
@@ -275,7 +301,7 @@ const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
 	test("brings everything back on a new host, which has only the settings and a reader's key", async () => {
 		await stack.run(["destroy", "--yes"]);
 		expect(objectsOf(stack.name)).toEqual([]);
-		expect(await objects()).toHaveLength(4);
+		expect(await objects()).toHaveLength(6);
 		forgetBackups();
 		rmSync(join(stack.directory, ".stack"), { recursive: true, force: true });
 		await stack.recordImages();
@@ -301,6 +327,6 @@ const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
 		rmSync(credentials);
 		await stack.run(["destroy", "--yes"]);
 		expect(objectsOf(stack.name)).toEqual([]);
-		expect(await objects()).toHaveLength(4);
+		expect(await objects()).toHaveLength(6);
 	});
 });
