@@ -41,16 +41,17 @@ export async function containersOf(
 }
 
 /**
- * Stops them all at once, each in the time that its container gives it; only the database and Redis wait for
- * those who still write to them.
+ * Stops them one after the other, each in the time that its container gives it, the database and Redis after
+ * those who still write to them. Not at once: before Docker 23.0 the engine can hang for good when several
+ * containers leave a network at the same time (https://github.com/moby/moby/issues/46661).
  */
 export async function stopServices(context: VerbContext, services: readonly ServiceName[]): Promise<void> {
 	const running = (await containersOf(context, services)).filter(isRunning);
 	if (running.length === 0) return;
 	await timed(context.output, "stopped", "services", names(running), async () => {
 		for (const stores of [false, true]) {
-			const group = running.filter((container) => isStore(container) === stores);
-			await Promise.all(group.map(({ id }) => docker(["stop", id])));
+			for (const { id } of running.filter((container) => isStore(container) === stores))
+				await docker(["stop", id]);
 		}
 	});
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
 import type { Browser } from "playwright-core";
 import { startBrowser } from "../support/browser.ts";
-import { docker, dockerLines, objectsOf } from "../support/docker.ts";
+import { docker, dockerLines, objectsOf, removeContainers } from "../support/docker.ts";
 import { TestStack } from "../support/test-stack.ts";
 
 // Whole stacks are brought up and rebuilt in a test.
@@ -99,7 +99,7 @@ test("AC3: a file uploaded on the page is served after restart, rebuild, and fro
 	await isServed();
 	await stack.run(["rebuild"]);
 	await isServed();
-	docker("rm", "--force", ...stack.containerIds());
+	removeContainers(stack.containerIds());
 	await stack.run(["up", "--refresh"]);
 	await isServed();
 

@@ -7,7 +7,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { type VolumeKey, volumeCatalogue } from "../../components/catalogue.ts";
-import { docker, dockerLines } from "../support/docker.ts";
+import { docker, dockerLines, removeContainers } from "../support/docker.ts";
 import { TestStack } from "../support/test-stack.ts";
 
 // A whole stack is brought up again after each operation.
@@ -92,8 +92,8 @@ const operations: readonly Operation[] = [
 		row: "docker compose down",
 		removed: [],
 		perform: async () => {
-			docker("stop", ...stack.containerIds());
-			docker("rm", ...stack.containerIds());
+			for (const id of stack.containerIds()) docker("stop", id);
+			removeContainers(stack.containerIds());
 			docker("network", "rm", ...["edge", "data"].map((network) => `${stack.name}-${network}`));
 		},
 		back: "start",

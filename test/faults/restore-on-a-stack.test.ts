@@ -12,7 +12,7 @@ import {
 	restoreJournalFile,
 	restorePhases,
 } from "../../recovery/restore-journal.ts";
-import { docker, dockerLines } from "../support/docker.ts";
+import { docker, dockerLines, removeContainers } from "../support/docker.ts";
 import { type Content, RestoreProof } from "../support/restore-proof.ts";
 import { TestStack } from "../support/test-stack.ts";
 
@@ -158,7 +158,7 @@ describe("killed", () => {
 
 	test("and its containers removed since: start puts it right before it brings them back", async () => {
 		await killAt("swapping", "the command and its helper");
-		docker("rm", "--force", ...stack.containerIds());
+		removeContainers(stack.containerIds());
 		const { stderr } = await stack.run(["start"]);
 		expect(stderr).toMatch(/container is missing; one is made[\s\S]*back in place/);
 		await expectWhole();

@@ -8,9 +8,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import type { ServiceName } from "../../components/catalogue.ts";
-import { FaultProxy } from "../offsite/fault-proxy.ts";
-import { installed, keys, kinds, type S3Server, startServer } from "../offsite/s3-servers.ts";
-import { docker, dockerLines, objectsOf } from "../support/docker.ts";
+import { S3Container } from "../offsite/s3-container.ts";
+import { installed, keys, kinds } from "../offsite/s3-servers.ts";
+import { docker, dockerLines, objectsOf, waitFor } from "../support/docker.ts";
 import { type Content, RestoreProof } from "../support/restore-proof.ts";
 import { TestStack } from "../support/test-stack.ts";
 
@@ -68,17 +68,10 @@ describe("a bucket at AWS, by the local engine,", () => {
 	});
 });
 
-/** An address of this host that containers reach. */
-function hostAddress(): string {
-	return docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", "bridge");
-}
-
-const program = (await installed(kinds.versity)) ?? (await installed(kinds.moto));
-const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
+const program = await installed(kinds.versity);
 
 (program ? describe : describe.skip)("a bucket at another service", () => {
-	let server: S3Server;
-	let proxy: FaultProxy;
+	let server: S3Container;
 	let proof: RestoreProof;
 	/** What the first backup holds. */
 	let old: Content;
@@ -87,9 +80,7 @@ const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
 	const administrator = "the-administrators-own-secret";
 
 	beforeAll(async () => {
-		server = await startServer(kind, program as string);
-		proxy = new FaultProxy(server);
-		const endpoint = await proxy.start(hostAddress());
+		server = new S3Container(program as string, stack.baseImage("postgres"));
 		await server.createBucket("shop");
 		credentials = join(stack.directory, "credentials");
 		const profile = (name: string, id: string, secret: string) =>
@@ -97,7 +88,7 @@ const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
 		stack.configure({
 			offsiteBucket: "shop",
 			offsiteRegion: undefined,
-			offsiteEndpoint: endpoint,
+			offsiteEndpoint: server.endpoint,
 			offsitePathStyle: true,
 			offsiteCredentials: "profile",
 			offsiteCredentialsFile: "credentials",
@@ -115,11 +106,11 @@ const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
 			{ mode: 0o600 },
 		);
 		await stack.run(["up"]);
+		server.join(egress());
 	});
-	afterAll(async () => {
-		await proxy?.stop();
-		await server?.stop();
-	});
+	afterAll(() => server?.stop());
+
+	const egress = () => `${stack.name}-egress`;
 
 	async function json(...args: string[]) {
 		return JSON.parse((await stack.run([...args, "--json"])).stdout);
@@ -170,13 +161,16 @@ const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
 	});
 
 	test("Ctrl-C in the middle of an upload: the backup here stays, and the copy is made later", async () => {
-		proxy.fault = ({ operation }) => (operation === "UploadPart" ? { slow: 100_000 } : undefined);
+		server.pause();
 		const { child, ended } = stack.start(["backup"]);
-		for (const deadline = Date.now() + 60_000; proxy.count("UploadPart") === 0; await sleep(50))
-			if (Date.now() > deadline) throw new Error("waited in vain for an upload");
+		const newest = () => proof.archives().at(-1);
+		const before = newest();
+		for (const deadline = Date.now() + 60_000; newest() === before; await sleep(50))
+			if (Date.now() > deadline) throw new Error("waited in vain for a backup");
+		await sleep(1000);
 		process.kill(-(child.pid as number), "SIGINT");
 		const { code, stderr } = await ended;
-		proxy.reset();
+		server.unpause();
 		expect([code, stderr]).toEqual([
 			130,
 			expect.stringMatching(/full_backup_\S+ is complete and stays; what is missing .* backup push/),
@@ -203,16 +197,16 @@ const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
 			JSON.parse(
 				docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", `${stack.name}-${service}`),
 			);
-		const [data, egress] = [`${stack.name}-data`, `${stack.name}-egress`];
-		expect(Object.keys(networks("backup")).sort()).toEqual([data, egress]);
+		const data = `${stack.name}-data`;
+		expect(Object.keys(networks("backup")).sort()).toEqual([data, egress()]);
 		expect(Object.keys(networks("db"))).toEqual([data]);
 		expect(Object.keys(networks("redis"))).toEqual([data]);
 		const isInternal = (network: string) =>
 			docker("network", "inspect", "--format", "{{.Internal}}", network);
-		expect([isInternal(data), isInternal(egress)]).toEqual(["true", "false"]);
+		expect([isInternal(data), isInternal(egress())]).toEqual(["true", "false"]);
 		// The kernel prints the bytes of an address backwards.
 		const gateway = stack.inService("backup", "awk '$2 == \"00000000\" { print $3 }' /proc/net/route");
-		expect([...Buffer.from(gateway, "hex").reverse()].join(".")).toBe(networks("backup")[egress]?.Gateway);
+		expect([...Buffer.from(gateway, "hex").reverse()].join(".")).toBe(networks("backup")[egress()]?.Gateway);
 	});
 
 	test("changes nothing at the second preview", async () => {
@@ -299,6 +293,7 @@ const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
 	});
 
 	test("brings everything back on a new host, which has only the settings and a reader's key", async () => {
+		server.leave(egress());
 		await stack.run(["destroy", "--yes"]);
 		expect(objectsOf(stack.name)).toEqual([]);
 		expect(await objects()).toHaveLength(6);
@@ -315,7 +310,10 @@ const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
 			"[writer]\naws_access_key_id = writer\naws_secret_access_key = revoked-long-ago\n",
 		);
 		const from = ["--credentials", reader, "--yes", "--no-safety-backup"];
-		const told = await json("restore", `s3://shop/${keyOf(full)}`, ...from);
+		const restoring = json("restore", `s3://shop/${keyOf(full)}`, ...from);
+		// The network is made by the up that the restore begins with.
+		waitFor(() => server.join(egress()));
+		const told = await restoring;
 		expect(told).toMatchObject({ fromStack: stack.name });
 		expect(proof.content()).toMatchObject({ rows: old.rows, users: old.users, media: old.media });
 		expect(await proof.signIn("before")).toBe(200);
@@ -325,6 +323,7 @@ const kind = program?.endsWith("versitygw") ? kinds.versity : kinds.moto;
 
 	test("is let go by a destroy, with the way out", async () => {
 		rmSync(credentials);
+		server.leave(egress());
 		await stack.run(["destroy", "--yes"]);
 		expect(objectsOf(stack.name)).toEqual([]);
 		expect(await objects()).toHaveLength(6);

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { indexText } from "../../recovery/index-file.ts";
-import { installed, keys, kinds, region, type S3Server, startServer } from "../offsite/s3-servers.ts";
+import { S3Container } from "../offsite/s3-container.ts";
+import { installed, keys, kinds, region } from "../offsite/s3-servers.ts";
 import { index, manifest } from "./fixtures.ts";
 import { docker, Rig, run } from "./rig.ts";
 
@@ -16,21 +17,20 @@ const bucket = "copies";
 
 suite("offsite, in the agent's container", () => {
 	const rig = new Rig("offsite");
-	let server: S3Server;
+	let server: S3Container;
 
 	beforeAll(async () => {
 		await rig.start();
 		rig.sql("CREATE TABLE record(id int, note text); INSERT INTO record VALUES (1, 'one')");
 		rig.shell("head -c 3000000 /dev/urandom > /media/a; echo x > /static/x");
-		const format = "{{(index .IPAM.Config 0).Gateway}}";
-		const host = docker("network", "inspect", "--format", format, rig.name);
-		server = await startServer(kinds.versity, program as string, host);
+		server = new S3Container(program as string, rig.images.node);
+		server.join(rig.name);
 		await server.createBucket(bucket);
 		writeKey(keys);
 		rig.config = { ...rig.config, offsite: offsite() };
 	}, 240_000);
-	afterAll(async () => {
-		await server?.stop();
+	afterAll(() => {
+		server?.stop();
 		rig.stop();
 	}, 60_000);
 

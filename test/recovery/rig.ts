@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildImage } from "../../images/build.ts";
-import { docker } from "../support/docker.ts";
+import { docker, removeContainers } from "../support/docker.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 
@@ -247,8 +247,7 @@ export class Rig {
 			docker(kind, "ls", ...more, "--filter", `name=${this.name}`, "--format", format)
 				.split("\n")
 				.filter(Boolean);
-		const containers = mine("container", "{{.ID}}", "--all");
-		if (containers.length > 0) docker("rm", "--force", "--volumes", ...containers);
+		removeContainers(mine("container", "{{.ID}}", "--all"));
 		const volumes = mine("volume", "{{.Name}}");
 		if (volumes.length > 0) docker("volume", "rm", "--force", ...volumes);
 		for (const network of mine("network", "{{.ID}}")) docker("network", "rm", network);

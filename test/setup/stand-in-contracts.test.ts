@@ -67,7 +67,7 @@ afterAll(async () => {
 	const containers = (await docker("ps", "--all", "--quiet", "--filter", `name=^${prefix}-`))
 		.split("\n")
 		.filter(Boolean);
-	if (containers.length > 0) await docker("rm", "--force", "--volumes", ...containers);
+	for (const container of containers) await docker("rm", "--force", "--volumes", container);
 	const volumes = (await docker("volume", "ls", "--quiet", "--filter", `name=${prefix}-`))
 		.split("\n")
 		.filter(Boolean);

@@ -25,11 +25,18 @@ function testObjects(kind: "container" | "volume" | "network", filter: string): 
 	return dockerLines(kind, "ls", ...all, "--quiet", "--filter", filter);
 }
 
+/**
+ * Removes containers, one after the other: before Docker 23.0 the engine can hang for good when several leave a
+ * network at once (https://github.com/moby/moby/issues/46661).
+ */
+export function removeContainers(ids: readonly string[]): void {
+	for (const id of ids) docker("rm", "--force", "--volumes", id);
+}
+
 /** Removes every object with the label, whatever state an earlier run left it in. */
 export function removeLabelled(label: string): void {
 	const filter = `label=${label}`;
-	const containers = testObjects("container", filter);
-	if (containers.length > 0) docker("rm", "--force", "--volumes", ...containers);
+	removeContainers(testObjects("container", filter));
 	const volumes = testObjects("volume", filter);
 	if (volumes.length > 0) docker("volume", "rm", "--force", ...volumes);
 	const networks = testObjects("network", filter);
