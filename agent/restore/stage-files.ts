@@ -25,18 +25,18 @@ const unpackers: Readonly<Record<Compression, readonly [string, ...string[]]>> =
 export async function unpackFiles(
 	name: string,
 	content: AsyncIterable<Buffer>,
-	target: { readonly directory: string; readonly compression: Compression },
+	place: { readonly target: string; readonly directory: string; readonly compression: Compression },
 	signal: AbortSignal,
 	onProgress: (bytes: number) => void,
 ): Promise<StagedFiles> {
 	const packed = await openPipe(signal);
 	const plain = await openPipe(signal);
-	const [command, ...args] = unpackers[target.compression];
+	const [command, ...args] = unpackers[place.compression];
 	const unpacker = start(command, args, { signal, stdio: [packed.reader.fd, plain.writer.fd, "pipe"] });
 	const tar = start(
 		"tar",
 		[
-			...["--extract", "--file=-", `--directory=${target.directory}`, "--numeric-owner", "--same-owner"],
+			...["--extract", "--file=-", `--directory=${place.directory}`, "--numeric-owner", "--same-owner"],
 			...["--preserve-permissions", "--delay-directory-restore", "--blocking-factor=128"],
 			...["--verbose", "--quoting-style=escape"],
 		],
@@ -76,7 +76,8 @@ export async function unpackFiles(
 			.split("\n")
 			.slice(0, 3)
 			.join("; ");
-		if (/No space left on device/.test(said)) throw new AgentError(`the disk with ${name} is full (${said})`);
+		if (/No space left on device/.test(said))
+			throw new AgentError(`the disk with ${place.target} is full (${said})`);
 		throw new AgentError(`${name} cannot be unpacked: ${said}`, exitCodes.invalid);
 	}
 	if (broken) throw broken;
