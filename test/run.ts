@@ -31,20 +31,13 @@ const stages: Readonly<Record<string, Stage>> = {
 	types: { title: "Types", run: () => tool("tsc", "-p", ".") },
 	lint: { title: "Lint and format", run: () => tool("biome", "check", ".") },
 	unit: { title: "Tests of units, set-up, command line and libraries", run: () => jest(otherFolders()) },
-	// Two files at a time: each has its own names and ports, and most of its time is waiting.
-	recovery: {
-		title: "Recovery points, made of real databases",
-		run: () => jest(["recovery"], "--maxWorkers=2"),
-	},
-	integration: {
-		title: "Integration tests on a real Docker Engine",
-		run: () => jest(["integration"], "--maxWorkers=2"),
-	},
+	recovery: { title: "Recovery points, made of real databases", run: () => jest(["recovery"]) },
+	integration: { title: "Integration tests on a real Docker Engine", run: () => jest(["integration"]) },
 	faults: {
 		title: "Restores from every kind of file, and faults at every step of them",
-		run: () => jest(["faults"], "--maxWorkers=2"),
+		run: () => jest(["faults"]),
 	},
-	e2e: { title: "End-to-end tests", run: () => jest(["e2e"], "--maxWorkers=2") },
+	e2e: { title: "End-to-end tests", run: () => jest(["e2e"]) },
 };
 
 process.exitCode = await main(process.argv.slice(2));
@@ -106,7 +99,7 @@ async function tool(name: string, ...args: string[]): Promise<Tally> {
 	return { passed: 0, failed: code === 0 ? 0 : 1, skipped: 0 };
 }
 
-async function jest(folders: readonly string[], ...options: string[]): Promise<Tally> {
+async function jest(folders: readonly string[]): Promise<Tally> {
 	if (!folders.some(hasTests)) {
 		console.error(`there are no tests in ${folders.map((folder) => `test/${folder}`).join(", ")}`);
 		return { passed: 0, failed: 1, skipped: 0 };
@@ -119,7 +112,8 @@ async function jest(folders: readonly string[], ...options: string[]): Promise<T
 			[
 				join(root, "node_modules", "jest", "bin", "jest.js"),
 				...folders.map((folder) => `test/${folder}/`),
-				...options,
+				// Two files at a time: each has its own names and ports, and most of its time is waiting.
+				"--maxWorkers=2",
 				"--json",
 				`--outputFile=${report}`,
 			],
