@@ -47,7 +47,7 @@ function requireBuilt(context: VerbContext, services: readonly ServiceName[]): v
 
 /** The service's image and container, and what runs because they changed; a missing container of any service. */
 function concerns({ name, operation }: Step, services: readonly ServiceName[]): boolean {
-	if (operation === "create" || /^stack-(smoke|destroy-guard)-/.test(name)) return true;
+	if (operation === "create" || /^stack-((smoke|destroy-guard)-|backup-images$)/.test(name)) return true;
 	if (services.includes("backend") && name.startsWith("stack-migrations-")) return true;
 	return services.some(
 		(service) => name === `stack-images-${service}` || name === `stack-${service}-container`,

@@ -23,7 +23,7 @@ beforeAll(async () => {
 	rig.sql(
 		"CREATE TABLE big(id int PRIMARY KEY, note text); INSERT INTO big SELECT g, repeat(md5(g::text), 8) FROM generate_series(1, 150000) g;",
 	);
-	rig.shell("for i in $(seq 1 20); do head -c 2000000 /dev/urandom > /media/big-$i; done");
+	rig.shell("for i in $(seq 1 6); do head -c 2000000 /dev/urandom > /media/big-$i; done");
 	restored = rig.state();
 	archive = rig.backup();
 	spoilContent(rig);
