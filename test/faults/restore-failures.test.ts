@@ -136,7 +136,7 @@ test("a disk that is too small: said by the check, and noticed in the middle whe
 		rig.label,
 		"--opt=type=tmpfs",
 		"--opt=device=tmpfs",
-		"--opt=o=size=30m",
+		"--opt=o=size=10m",
 		`${rig.name}-small`,
 	);
 	docker(
@@ -245,9 +245,10 @@ test.each([
 			if (step === "undo") rig.must("swap", "--id", id);
 			const { ended } = rig.beginHelper(step, "--id", id);
 			await sleep(300 + Math.random() * 700);
+			// As Docker starts it again by its policy.
 			docker("kill", `${rig.name}-db`);
-			await ended;
 			docker("start", `${rig.name}-db`);
+			await ended;
 			rig.waitForDatabase("db");
 			if (rig.phase() !== undefined) rig.must("undo", "--id", id);
 			expect(rig.state()).toBe(live);
