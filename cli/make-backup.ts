@@ -67,9 +67,12 @@ export async function makeBackup(
 	};
 	const { value } = await runAgent<Made>(context, sidecar, args, onMade).catch((error) => {
 		if (error instanceof InterruptedError) {
+			const missing = context.load().settings.offsite
+				? `; what is missing is its copy offsite: ${context.command("backup push")}`
+				: "";
 			context.output.progress(
 				complete
-					? `${complete} is complete and stays; what is missing is its copy offsite: ${context.command("backup push")}`
+					? `${complete} is complete and stays${missing}`
 					: "Nothing is left of the unfinished backup.",
 			);
 		}
