@@ -17,6 +17,11 @@ export async function readOffsiteState(
 	return offsiteState(record, destination, context.stack, now);
 }
 
+/** `3 good copies in s3://bucket/prefix/stack`. */
+export function heldText(copies: number, destination: string): string {
+	return `${copies} good ${copies === 1 ? "copy" : "copies"} in ${destination}`;
+}
+
 /** Lines for a person; what is wrong is red. */
 export function offsiteText(stack: string, state: OffsiteState, output: Output, now = new Date()): string[] {
 	const bad = (text: string) => output.style(["red", "bold"], text);
@@ -24,7 +29,7 @@ export function offsiteText(stack: string, state: OffsiteState, output: Output, 
 	const push = commandLine(stack, "backup push");
 	if (!lastPush)
 		return [`Offsite: ${output.style("yellow", "nothing was uploaded yet")} to ${destination}: ${push}`];
-	const held = `${copies} good ${copies === 1 ? "copy" : "copies"} in ${destination}`;
+	const held = heldText(copies, destination);
 	const described = newest ? `, the newest ${age(new Date(newest.createdAt), now)} old: ${newest.file}` : "";
 	const lines = [`Offsite: ${held}${described}`];
 	if (lastPush.outcome === "failed") {

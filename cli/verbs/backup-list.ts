@@ -2,6 +2,7 @@
 import { isGood, newestGoodFull, type RecoveryPoint } from "../../recovery/points.ts";
 import type { VerbContext } from "../context.ts";
 import { type CopyList, listCopies } from "../offsite.ts";
+import { heldText } from "../offsite-status.ts";
 import { count, formatBytes, type Output, table } from "../output.ts";
 import { ageOf, damageOf, ownership, pointAsJson, readPoints, verifiedWord } from "../recovery-points.ts";
 
@@ -58,7 +59,7 @@ function tellCopies(
 	points: readonly RecoveryPoint[],
 ): void {
 	const good = list.copies.filter((copy) => copy.good).length;
-	output.result(`${good} good ${good === 1 ? "copy" : "copies"} in ${list.destination}`);
+	output.result(heldText(good, list.destination));
 	const alone = list.copies.filter((copy) => copy.good && !points.some(({ file }) => file === copy.file));
 	for (const { file, size } of alone) output.result(`offsite only: ${file}, ${formatBytes(size)}`);
 	if (alone.length > 0) output.progress(`Bring one back: ${command("restore --from offsite FILE")}`);

@@ -2,6 +2,7 @@
 import type { VerbContext } from "../context.ts";
 import { InterruptedError } from "../failure.ts";
 import { pushCopies } from "../offsite.ts";
+import { heldText } from "../offsite-status.ts";
 
 export async function push(context: VerbContext): Promise<void> {
 	const { output, stack } = context;
@@ -16,5 +17,5 @@ export async function push(context: VerbContext): Promise<void> {
 	output.data(stack, result);
 	for (const file of result.uploaded) output.result(`uploaded  ${file}`);
 	if (result.uploaded.length === 0) output.result("Nothing was missing offsite.");
-	output.result(`${result.copies} good ${result.copies === 1 ? "copy" : "copies"} in ${result.destination}`);
+	output.result(heldText(result.copies, result.destination));
 }
