@@ -2,13 +2,14 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
+	drain,
 	hashFile,
 	keepOpen,
 	Meter,
 	openContent,
 	readFileChunks,
+	readWhole,
 	type StoredBytes,
-	walkTar,
 } from "../recovery/archive-reader.ts";
 import { DamagedError, WrongKeyError } from "../recovery/damaged-error.ts";
 import { type DrillRecord, recordDrill } from "../recovery/drill-file.ts";
@@ -16,6 +17,7 @@ import type { IndexFile } from "../recovery/index-file.ts";
 import type { ManifestPart } from "../recovery/manifest.ts";
 import { parsePointName } from "../recovery/names.ts";
 import { listPoints, newestGoodFull } from "../recovery/points.ts";
+import { walkTar } from "../recovery/tar-reader.ts";
 import { output, start } from "./children.ts";
 import type { AgentConfig } from "./config.ts";
 import { AgentError, exitCodes } from "./failure.ts";
@@ -185,7 +187,7 @@ class DrillRun {
 				this.problems.push(`${name}: ${message.replace(/^setpriv failed: /, "")}`);
 			}
 		}
-		for await (const _ of metered);
+		await drain(metered);
 		if (part) this.#compareBytes(part, meter.result());
 	}
 
@@ -205,10 +207,8 @@ class DrillRun {
 
 	/** All roles but the first, which is there. */
 	async #applyRoles(content: AsyncIterable<Buffer>): Promise<void> {
-		const chunks: Buffer[] = [];
-		for await (const chunk of content) chunks.push(chunk);
 		const first = RegExp.escape(this.#context.config.database.user);
-		const text = Buffer.concat(chunks).toString("utf8");
+		const text = (await readWhole(content)).toString("utf8");
 		const others = text.replace(new RegExp(`^CREATE ROLE "?${first}"?;$`, "m"), "");
 		await this.#database.run("postgres", oneChunk(Buffer.from(others)));
 	}

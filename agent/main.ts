@@ -14,7 +14,6 @@ import { copyOffsite } from "./offsite/copy-offsite.ts";
 import { Progress, reportToStderr } from "./progress.ts";
 import type { RunContext } from "./recovery-point.ts";
 import { isUninterruptible, restoreCommand, restoreUsage } from "./restore/commands.ts";
-import { runScheduler } from "./scheduler.ts";
 
 const usage = `agent run                                         the scheduler
 agent backup [--class daily|weekly|manual|safety] [--before OCCASION] [--no-prune] [--with-stdin]
@@ -59,6 +58,8 @@ type Command = (context: RunContext, operands: readonly string[]) => Promise<num
 
 const commands: Readonly<Record<string, Command>> = {
 	run: async (context) => {
+		// Metrics and mail are for this one alone: every other command starts without them.
+		const { runScheduler } = await import("./scheduler.ts");
 		await runScheduler(context);
 		return 0;
 	},

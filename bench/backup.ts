@@ -6,21 +6,7 @@ import { spawn } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
-import { BenchStack, docker } from "./bench-stack.ts";
-
-/** Rows of about 100 bytes of text as an application has it: names, numbers, words. */
-export const makeRows = `
-	CREATE TABLE record(id bigint PRIMARY KEY, owner int, at timestamptz, code text, note text);
-	INSERT INTO record SELECT g, g % 9973, '2026-01-01'::timestamptz + g * interval '7 seconds', md5(g::text),
-		'note ' || g % 1000 || ' of ' || (ARRAY['alpha','beta','gamma','delta'])[1 + g % 4]
-		FROM generate_series(1, 4200000) g;
-	ANALYZE;`;
-
-export const makeFiles = `
-	for i in $(seq 1 100); do head -c 4000000 /dev/urandom > /app/media/upload-$i.bin; done
-	mkdir -p /app/staticfiles/lib; for i in $(seq 1 80); do
-		base64 /dev/urandom | head -c 500000 | fold -w 40 | sed 's/^/\\t.class { colour: /; s/$/; }/' > /app/staticfiles/lib/style-$i.css
-	done`;
+import { BenchStack, docker, makeData } from "./bench-stack.ts";
 
 const specSteps = `
 	cd /backups; t=bench
@@ -45,8 +31,7 @@ export async function benchBackup(): Promise<void> {
 	const stack = await BenchStack.create("local");
 	try {
 		stack.time("up");
-		docker("exec", `${stack.name}-db`, "psql", "-q", "-U", "postgres", "-d", "backend_db", "-c", makeRows);
-		docker("exec", `${stack.name}-backend`, "sh", "-ec", makeFiles);
+		makeData(stack);
 		const inSidecar = (script: string) => ["exec", `${stack.name}-backup`, "sh", "-ec", script];
 		const dump = "PGPASSWORD=$(cat /run/secrets/database_password) pg_dump -h db -U postgres backend_db";
 		const floor = timed(inSidecar(`${dump} > /dev/null`));

@@ -6,6 +6,19 @@ import { join, relative } from "node:path";
 import { performance } from "node:perf_hooks";
 import { programDirectory } from "../components/directories.ts";
 
+/** Rows of about 100 bytes of text as an application has it: names, numbers, words. */
+const makeRows = `
+	CREATE TABLE record(id bigint PRIMARY KEY, owner int, at timestamptz, code text, note text);
+	INSERT INTO record SELECT g, g % 9973, '2026-01-01'::timestamptz + g * interval '7 seconds', md5(g::text),
+		'note ' || g % 1000 || ' of ' || (ARRAY['alpha','beta','gamma','delta'])[1 + g % 4]
+		FROM generate_series(1, 4200000) g;`;
+
+const makeFiles = `
+	for i in $(seq 1 100); do head -c 4000000 /dev/urandom > /app/media/upload-$i.bin; done
+	mkdir -p /app/staticfiles/lib; for i in $(seq 1 80); do
+		base64 /dev/urandom | head -c 500000 | fold -w 40 | sed 's/^/\\t.class { colour: /; s/$/; }/' > /app/staticfiles/lib/style-$i.css
+	done`;
+
 /** A stack of the benchmark's own, beside whatever runs on this machine. */
 export class BenchStack {
 	readonly directory = mkdtempSync(join(tmpdir(), "stack-bench-"));
@@ -83,6 +96,16 @@ export class BenchStack {
 		]);
 		rmSync(this.directory, { recursive: true, force: true });
 	}
+}
+
+/** Puts the data of the backup and the restore into a stack: 362 MB of SQL text, 400 MB that do not compress, 60 MB. */
+export function makeData({ name }: BenchStack): void {
+	const sql = (text: string) =>
+		docker("exec", `${name}-db`, "psql", "-q", "-U", "postgres", "-d", "backend_db", "-c", text);
+	sql(makeRows);
+	// Else the server would do it by itself in the middle of what is measured.
+	sql("VACUUM ANALYZE");
+	docker("exec", `${name}-backend`, "sh", "-ec", makeFiles);
 }
 
 export function docker(...args: string[]): string {

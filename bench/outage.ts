@@ -4,8 +4,8 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Milliseconds between two questions, and for an answer. */
-const interval = 50;
+/** Milliseconds between two questions, and for an answer: more often would be work for what is measured. */
+const interval = 100;
 const patience = 1000;
 
 const address = process.argv[2] ?? "";

@@ -4,10 +4,9 @@
  */
 import { spawn } from "node:child_process";
 import { createHash, type Hash } from "node:crypto";
-import { once } from "node:events";
 import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
 import { Readable } from "node:stream";
-import { extract, type Header } from "tar-stream";
 import { DamagedError } from "./damaged-error.ts";
 import { gunzipOne } from "./gunzip.ts";
 import type { Compression } from "./manifest.ts";
@@ -25,10 +24,9 @@ export interface ReadOptions {
 	readonly signal?: AbortSignal;
 }
 
-/** One entry of a tar. */
-export type Visit = (header: Header, content: AsyncIterable<Buffer>) => Promise<void>;
-
 const chunkSize = 1 << 17;
+/** Bytes that are read at once into a buffer that is used again. */
+const hashedAtOnce = 1 << 20;
 
 /** Counts and hashes what passes. */
 export class Meter {
@@ -56,8 +54,19 @@ export class Meter {
 /** Hashes a file as it is stored. */
 export async function hashFile(file: string, options: ReadOptions = {}): Promise<StoredBytes> {
 	const meter = new Meter();
-	for await (const _ of meter.pass(readFileChunks(file, options.signal), options.onProgress));
-	return meter.result();
+	const handle = await open(file, "r");
+	try {
+		const buffer = Buffer.allocUnsafeSlow(hashedAtOnce);
+		for (;;) {
+			options.signal?.throwIfAborted();
+			const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
+			if (bytesRead === 0) return meter.result();
+			meter.add(buffer.subarray(0, bytesRead));
+			options.onProgress?.(meter.bytes);
+		}
+	} finally {
+		await handle.close();
+	}
 }
 
 /** What a file of the given format holds, decrypted and decompressed. */
@@ -83,75 +92,16 @@ export function readFileChunks(file: string, signal?: AbortSignal): AsyncIterabl
 	return createReadStream(file, { highWaterMark: chunkSize, signal });
 }
 
-/**
- * Gives each entry of a tar to `visit`, which must read the content to its end.
- *
- * @param isEnough asked after each entry: whether the rest need not be read. @default never
- * @throws DamagedError, or what `visit` throws. When the source fails, what came before it has been visited.
- */
-export async function walkTar(
-	source: AsyncIterable<Buffer>,
-	visit: Visit,
-	isEnough: () => boolean = () => false,
-): Promise<void> {
-	const walker = extract();
-	let last: string | undefined;
-	let visitFailure: unknown;
-	let enough = false;
-	walker.on("entry", (header, content, next) => {
-		last = header.name;
-		// Its end by a cut may come while nobody is reading it; the walker's own error tells of it.
-		let cut: unknown;
-		content.on("error", (error) => {
-			cut = error;
-		});
-		visit(header, content as unknown as AsyncIterable<Buffer>).then(
-			() => {
-				enough = isEnough();
-				if (enough) walker.destroy();
-				else next();
-			},
-			(error: unknown) => {
-				if (error !== cut) visitFailure = error;
-				next(error as Error);
-			},
-		);
-	});
-	const finished = new Promise<void>((resolve, reject) => {
-		walker.on("finish", resolve);
-		walker.on("error", reject);
-		walker.on("close", resolve);
-	});
-	let walkFailure: unknown;
-	finished.catch((error: unknown) => {
-		walkFailure = error;
-	});
-	let sourceFailure: unknown;
-	let length = 0;
-	try {
-		for await (const chunk of source) {
-			length += chunk.length;
-			if (walkFailure || enough) break;
-			if (!walker.write(chunk)) {
-				await Promise.race([once(walker, "drain"), finished]).catch(() => undefined);
-			}
-		}
-	} catch (error) {
-		sourceFailure = error;
-	}
-	if (enough) return;
-	if (!walkFailure) (walker as NodeJS.WritableStream).end();
-	await finished.catch(() => undefined);
-	const where = last === undefined ? "before the first part" : `in or after ${last}`;
-	if (sourceFailure) {
-		if (!(sourceFailure instanceof DamagedError)) throw sourceFailure;
-		throw new DamagedError(`${sourceFailure.message} (noticed ${where})`);
-	}
-	if (visitFailure) throw visitFailure;
-	if (walkFailure) {
-		throw new DamagedError(`it is not a whole tar archive ${where}: ${(walkFailure as Error).message}`);
-	}
-	if (length < 1024) throw new DamagedError("it is not a tar archive: it is too short");
+/** All of a short content. */
+export async function readWhole(content: AsyncIterable<Buffer>): Promise<Buffer> {
+	const chunks: Buffer[] = [];
+	for await (const chunk of content) chunks.push(Buffer.from(chunk));
+	return Buffer.concat(chunks);
+}
+
+/** Reads to the end, for what comes after it. */
+export async function drain(content: AsyncIterable<Buffer>): Promise<void> {
+	for await (const _ of content);
 }
 
 /** The same chunks for several readers in turn: one that stops early does not end the stream for the next. */

@@ -1,19 +1,21 @@
 /** Checks a recovery point: the stored bytes against its index, and every part against the manifest in it. */
 import { join } from "node:path";
 import {
+	drain,
 	keepOpen,
 	Meter,
 	openContent,
 	type ReadOptions,
 	readFileChunks,
+	readWhole,
 	type StoredBytes,
-	walkTar,
 } from "./archive-reader.ts";
 import { DamagedError, WrongKeyError } from "./damaged-error.ts";
 import { type IndexFile, readIndex, type Verification } from "./index-file.ts";
 import { type Compression, type Manifest, type ManifestPart, parseManifest } from "./manifest.ts";
 import { type PointName, parsePointName, partNames } from "./names.ts";
 import { type DumpContent, DumpReader, plainTableName } from "./sql-reader.ts";
+import { walkTar } from "./tar-reader.ts";
 
 /** What a check found. */
 export interface VerifyResult {
@@ -159,15 +161,10 @@ async function readParts(content: AsyncIterable<Buffer>, found: Found): Promise<
 			return drain(part);
 		}
 		if (name !== partNames("", "gzip").manifest) return readPart(name, part, found);
-		const chunks: Buffer[] = [];
-		let size = 0;
-		for await (const chunk of part) {
-			size += chunk.length;
-			if (size > largestManifest) throw new DamagedError("the manifest is too large to be one");
-			chunks.push(chunk);
-		}
+		if (header.size > largestManifest) throw new DamagedError("the manifest is too large to be one");
+		const text = await readWhole(part);
 		try {
-			found.manifest = parseManifest(Buffer.concat(chunks).toString("utf8"));
+			found.manifest = parseManifest(text.toString("utf8"));
 		} catch (error) {
 			found.problems.push((error as Error).message);
 		}
@@ -255,8 +252,4 @@ function oldScriptProblems(name: PointName, seen: ReadonlyMap<string, SeenPart>)
 	return expected
 		.filter((pattern) => ![...seen.keys()].some((part) => pattern.test(part)))
 		.map((pattern) => `${pattern.source.slice(1, -1).replaceAll("\\", "").replace(".*", "*")} is missing`);
-}
-
-async function drain(content: AsyncIterable<Buffer>): Promise<void> {
-	for await (const _ of content);
 }

@@ -1,12 +1,14 @@
 /** What can be restored: a full archive, a dump, or one archive of files by itself. */
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
-import { openContent, readFileChunks, walkTar } from "../../recovery/archive-reader.ts";
+import { drain, readWhole } from "../../recovery/archive-reader.ts";
 import { type IndexFile, readIndex } from "../../recovery/index-file.ts";
 import { type Compression, type Manifest, parseManifest } from "../../recovery/manifest.ts";
 import { partNames } from "../../recovery/names.ts";
 import type { RestoreTarget } from "../../recovery/restore-journal.ts";
+import { walkTar } from "../../recovery/tar-reader.ts";
 import { AgentError, exitCodes } from "../failure.ts";
+import { readUnpacked } from "../unpacked-file.ts";
 
 export interface RestoreSource {
 	readonly path: string;
@@ -93,7 +95,7 @@ export interface OpenPart {
 }
 
 /**
- * Gives each part to `visit`, which reads it to its end.
+ * Gives each part to `visit`, which reads it to its end. The file is one that has been checked.
  *
  * @param isEnough whether the rest need not be read; then what follows is not checked either.
  * @throws DamagedError for a file that cannot be read to its end.
@@ -104,25 +106,23 @@ export async function walkParts(
 	visit: (part: OpenPart) => Promise<void>,
 	isEnough: () => boolean,
 ): Promise<void> {
-	const stored = readFileChunks(source.path, options.signal);
 	const sole = soleTarget(source);
+	// An archive of files is unpacked by whoever takes the part, as within a full archive.
+	const compression = source.kind === "files" ? undefined : source.compression;
+	const content = readUnpacked(source.path, { ...source, compression }, options);
 	if (sole === undefined) {
-		const content = openContent(stored, source, options.identity);
 		await walkTar(
 			content,
 			async (header, part) => {
 				const name = header.name.replace(/^(\.\/)+/, "");
 				const holds = partContent(name);
 				if (holds && header.type === "file") await visit({ name, holds, content: part });
-				else for await (const _ of part);
+				else await drain(part);
 			},
 			isEnough,
 		);
 		return;
 	}
-	// An archive of files is unpacked by whoever takes the part, as within a full archive.
-	const compression = source.kind === "files" ? undefined : source.compression;
-	const content = openContent(stored, { compression, encrypted: source.encrypted }, options.identity);
 	await visit({ name: source.file.replace(/\.age$/, ""), holds: sole, content });
 }
 
@@ -140,9 +140,8 @@ export async function readManifest(
 		source,
 		options,
 		async ({ holds, content }) => {
-			const chunks: Buffer[] = [];
-			for await (const chunk of content) if (holds === "manifest") chunks.push(chunk);
-			if (holds === "manifest") manifest = parseManifest(Buffer.concat(chunks).toString("utf8"));
+			if (holds !== "manifest") await drain(content);
+			else manifest = parseManifest((await readWhole(content)).toString("utf8"));
 		},
 		() => false,
 	);

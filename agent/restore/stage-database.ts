@@ -1,5 +1,5 @@
 /** Loads a dump into a new database beside the live one, and compares what has come with what was backed up. */
-import { Meter } from "../../recovery/archive-reader.ts";
+import { Meter, readWhole } from "../../recovery/archive-reader.ts";
 import type { Manifest } from "../../recovery/manifest.ts";
 import { type RestoreJournal, writeRestoreJournal } from "../../recovery/restore-journal.ts";
 import { DumpReader, plainTableName } from "../../recovery/sql-reader.ts";
@@ -93,9 +93,8 @@ export class DatabaseStage {
 
 	/** Roles and their rights, which come before the dump or after it. */
 	async takeGlobals(content: AsyncIterable<Buffer>): Promise<void> {
-		const chunks: Buffer[] = [];
-		for await (const chunk of content) chunks.push(Buffer.from(chunk));
-		const roles = parseRoles(Buffer.concat(chunks).toString("utf8"), this.#options.config.database.user);
+		const text = (await readWhole(content)).toString("utf8");
+		const roles = parseRoles(text, this.#options.config.database.user);
 		await this.#ensureRoles(roles.names);
 		await this.#note({ ...this.#noted, roles });
 	}

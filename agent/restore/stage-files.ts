@@ -6,6 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { Meter } from "../../recovery/archive-reader.ts";
 import type { Compression } from "../../recovery/manifest.ts";
 import { output, start } from "../children.ts";
+import { decompressor } from "../compressor.ts";
 import { AgentError, exitCodes } from "../failure.ts";
 import { openPipe, writePipe } from "../pipe.ts";
 
@@ -14,12 +15,6 @@ export interface StagedFiles {
 	/** Entries of the archive. */
 	readonly entries: number;
 }
-
-/** Programs that unpack: from stdin to stdout. */
-const unpackers: Readonly<Record<Compression, readonly [string, ...string[]]>> = {
-	gzip: ["igzip", "--decompress", "--stdout"],
-	zstd: ["zstd", "--decompress", "--quiet", "--stdout"],
-};
 
 /** Owners, modes, times, links and holes come back as they were; nothing leaves the directory. */
 export async function unpackFiles(
@@ -31,7 +26,7 @@ export async function unpackFiles(
 ): Promise<StagedFiles> {
 	const packed = await openPipe(signal);
 	const plain = await openPipe(signal);
-	const [command, ...args] = unpackers[place.compression];
+	const { command, args } = decompressor(place.compression);
 	const unpacker = start(command, args, { signal, stdio: [packed.reader.fd, plain.writer.fd, "pipe"] });
 	const tar = start(
 		"tar",

@@ -1,7 +1,7 @@
 /** Makes the new content beside the live one, which goes on being used. */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Meter } from "../../recovery/archive-reader.ts";
+import { drain, type Meter } from "../../recovery/archive-reader.ts";
 import { Exchange, hiddenPrefix, stagingName } from "../../recovery/exchange.ts";
 import type { Manifest } from "../../recovery/manifest.ts";
 import {
@@ -38,8 +38,8 @@ export interface StageResult extends Partial<StagedDatabase> {
 type Seen = Map<string, Meter>;
 
 /**
- * Stages everything that the journal names, in one pass: reading the archive twice at once costs two cores more
- * than the database and the files gain by not waiting for each other.
+ * Stages everything that the journal names: the database in one pass over the archive and the files in another at
+ * the same time, since the server takes its rows more slowly than anybody reads.
  *
  * @throws AgentError; whoever calls it removes then what was staged.
  */
@@ -67,21 +67,23 @@ export async function stage(
 	const progress = new Progress(context.report, "staging", workOf(source, manifest, journal));
 	const seen: Seen = new Map();
 	const job = { source, manifest, identity, signal, seen, progress, warn };
-	try {
-		const staged = await stageParts(context, job, journal, exchanges);
-		requireParts(manifest, seen);
-		for (const target of volumes) {
-			await output("sync", ["--file-system", mountOf(target)], { signal });
-		}
-		await writeRestoreJournal(context.config.backupDirectory, { ...staged.journal, phase: "staged" });
-		const seconds = (performance.now() - began) / 1000;
-		return { ...staged.database, files: staged.files, seconds, warnings };
-	} catch (error) {
-		// What ended the run says more than what was ended.
-		throw signal.aborted ? signal.reason : error;
-	} finally {
-		stopWatching();
-	}
+	const loading = Promise.withResolvers<void>();
+	const passes = [
+		stageDatabase(context, job, journal, loading.resolve).finally(loading.resolve),
+		// What takes longest begins first.
+		loading.promise.then(() => stageVolumes(job, journal, exchanges)),
+	] as const;
+	const both = Promise.all(passes);
+	// The first failure ends the other pass, and says more than what was ended by it.
+	both.catch((error: unknown) => run.abort(error));
+	await Promise.allSettled(passes);
+	stopWatching();
+	signal.throwIfAborted();
+	const [database, files] = await both;
+	requireParts(manifest, seen);
+	await writeRestoreJournal(context.config.backupDirectory, { ...database.journal, phase: "staged" });
+	const seconds = (performance.now() - began) / 1000;
+	return { ...database.staged, files, seconds, warnings };
 }
 
 interface StageJob {
@@ -94,50 +96,69 @@ interface StageJob {
 	readonly warn: (message: string) => void;
 }
 
-interface StagedParts {
-	readonly database?: StagedDatabase;
-	readonly files: Readonly<Record<string, number>>;
-	/** What it has to say from now on. */
-	readonly journal: RestoreJournal;
-}
-
-async function stageParts(
+/**
+ * The database and its roles.
+ *
+ * @param onLoading called when the server begins to take the dump.
+ * @returns what it holds, and what the journal has to say from now on.
+ */
+async function stageDatabase(
 	{ config }: RunContext,
 	job: StageJob,
 	journal: RestoreJournal,
-	exchanges: ReadonlyMap<VolumeTarget, Exchange>,
-): Promise<StagedParts> {
-	const { source, signal, warn, manifest, seen, progress } = job;
-	const stage = replaces(journal, "database")
-		? await DatabaseStage.begin({ config, signal, warn, manifest }, journal)
-		: undefined;
+	onLoading: () => void,
+): Promise<{ staged?: StagedDatabase; journal: RestoreJournal }> {
+	if (!replaces(journal, "database")) return { journal };
+	const { signal, warn, manifest, seen, progress } = job;
+	const stage = await DatabaseStage.begin({ config, signal, warn, manifest }, journal);
 	try {
-		const wanted = new Set<RestoreTarget>(exchanges.keys());
-		if (journal.redis === "clear") wanted.delete("redis");
-		if (stage) wanted.add("database");
-		const files: Record<string, number> = {};
-		const visit = async (part: OpenPart): Promise<void> => {
-			const { name, holds, content } = part;
-			if (holds === "globals" && stage) return await stage.takeGlobals(content);
-			if (!wanted.delete(holds as RestoreTarget)) return await drain(content);
-			if (holds === "database" && stage) {
-				seen.set(name, await stage.load(content, (bytes) => progress.add(bytes)));
-				return;
-			}
-			const target = holds as VolumeTarget;
-			const count = await stageVolume(job, part, target, (exchanges.get(target) as Exchange).new);
-			if (count !== undefined) files[target] = count;
-		};
-		if (wanted.size > 0) await walkParts(source, job, visit, () => wanted.size === 0);
-		if (wanted.size > 0) {
-			throw new AgentError(`${source.file} holds no ${[...wanted].join(" and no ")}`, exitCodes.invalid);
-		}
-		if (!stage) return { files, journal };
-		const database = await stage.complete();
-		return { database, files, journal: stage.journal };
+		await stageParts(job, ["database"], async ({ name, holds, content }) => {
+			if (holds === "globals") return await stage.takeGlobals(content);
+			if (holds !== "database") return await drain(content);
+			onLoading();
+			seen.set(name, await stage.load(content, (bytes) => progress.add(bytes)));
+		});
+		return { staged: await stage.complete(), journal: stage.journal };
 	} finally {
-		await stage?.close();
+		await stage.close();
 	}
+}
+
+/** @returns the files in each volume. */
+async function stageVolumes(
+	job: StageJob,
+	{ redis }: RestoreJournal,
+	exchanges: ReadonlyMap<VolumeTarget, Exchange>,
+): Promise<Record<string, number>> {
+	job.signal.throwIfAborted();
+	const files: Record<string, number> = {};
+	const wanted = [...exchanges.keys()].filter((target) => target !== "redis" || redis !== "clear");
+	await stageParts(job, wanted, async (part) => {
+		const target = wanted.find((one) => one === part.holds);
+		if (!target) return await drain(part.content);
+		const count = await stageVolume(job, part, target, (exchanges.get(target) as Exchange).new);
+		if (count !== undefined) files[target] = count;
+	});
+	for (const target of exchanges.keys())
+		await output("sync", ["--file-system", mountOf(target)], { signal: job.signal });
+	return files;
+}
+
+/** Reads the archive until all that is wanted has been visited. @throws AgentError where it does not hold it. */
+async function stageParts(
+	job: StageJob,
+	targets: readonly RestoreTarget[],
+	visit: (part: OpenPart) => Promise<void>,
+): Promise<void> {
+	const wanted = new Set<string>(targets);
+	if (wanted.size === 0) return;
+	const noting = async (part: OpenPart) => {
+		await visit(part);
+		wanted.delete(part.holds);
+	};
+	await walkParts(job.source, job, noting, () => wanted.size === 0);
+	if (wanted.size === 0) return;
+	throw new AgentError(`${job.source.file} holds no ${[...wanted].join(" and no ")}`, exitCodes.invalid);
 }
 
 /** @returns the files that are there now; undefined for Redis, whose files are its own affair. */
@@ -215,8 +236,4 @@ function workOf(source: RestoreSource, manifest: Manifest | undefined, journal: 
 	return manifest.parts
 		.filter(({ holds }) => holds !== "globals" && replaces(journal, holds as VolumeTarget))
 		.reduce((total, part) => total + part.size, 0);
-}
-
-async function drain(content: AsyncIterable<Buffer>): Promise<void> {
-	for await (const _ of content);
 }

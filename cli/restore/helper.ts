@@ -118,11 +118,14 @@ async function followHelper(
 	if (step === "check")
 		return await followAgent(context, ["start", "--attach", "--interactive", id], { translate });
 	await docker(["start", id]);
+	const ended = exitCodeOf(id);
+	// Whoever asks for it sees the failure.
+	ended.catch(() => undefined);
 	const end = () => void docker(["stop", "--time", String(tidySeconds), id]).catch(() => undefined);
 	return await followAgent(context, ["logs", "--follow", id], {
 		translate,
 		interrupt: step === "stage" ? end : () => undefined,
-		exitCode: () => exitCodeOf(id),
+		exitCode: () => ended,
 	});
 }
 

@@ -64,7 +64,16 @@ export interface Restored extends Counts {
 	readonly restarted: readonly ServiceName[];
 	/** From the first service stopped to all of them answering; undefined where they were not started. */
 	readonly downtimeSeconds: number | undefined;
-	readonly seconds: { readonly safetyBackup: number; readonly staging: number; readonly swapping: number };
+	readonly seconds: {
+		readonly safetyBackup: number;
+		readonly staging: number;
+		/** Services stopped, and the data exchanged. */
+		readonly swapping: number;
+		/** Services started until they answer; next to nothing where none is. */
+		readonly starting: number;
+		/** What was there before removed. */
+		readonly clearing: number;
+	};
 	/** The damaged files that were set aside. */
 	readonly damaged: { readonly path: string; readonly bytes: number } | undefined;
 }
@@ -148,12 +157,15 @@ class Restore {
 			await timed(output, "exchanged", "data", this.#request.targets.join(", "), async () => {
 				await this.#step("swap", {}, making.value);
 			});
+			const swapped = performance.now();
 			const restarted = restart
 				? services
 				: services.filter((service) => service === "redis" || service === "db");
-			await this.#startAgain(restarted);
+			const finishing = this.#prepare("finish").catch(() => undefined);
+			// Waited for either way: an undo removes only those containers that it finds.
+			await this.#startAgain(restarted).finally(() => finishing);
 			const up = performance.now();
-			const { damaged } = await this.#finish();
+			const { damaged } = await this.#finish(await finishing);
 			return {
 				...{ rows, tables, files },
 				safetyBackup: this.#safetyBackup,
@@ -163,7 +175,9 @@ class Restore {
 				seconds: {
 					safetyBackup: backupSeconds,
 					staging: (staged - started) / 1000,
-					swapping: (up - staged) / 1000,
+					swapping: (swapped - staged) / 1000,
+					starting: (up - swapped) / 1000,
+					clearing: (performance.now() - up) / 1000,
 				},
 				damaged,
 			};
@@ -204,9 +218,9 @@ class Restore {
 	}
 
 	/** From here there is no way back, and none is needed. */
-	async #finish(): Promise<{ damaged?: Restored["damaged"] }> {
+	async #finish(prepared: string | undefined): Promise<{ damaged?: Restored["damaged"] }> {
 		try {
-			return await this.#step("finish");
+			return await this.#step("finish", {}, prepared);
 		} catch (error) {
 			throw new FinishError(
 				`the restored data is in place and answers, and what was there before could not be removed: ${(error as Error).message}`,
