@@ -49,5 +49,12 @@ export async function* readUnpacked(
 	const failures = ends.flatMap((one) => (one.status === "rejected" ? [(one.reason as Error).message] : []));
 	// One that was ended by the end of its reader has nothing to say.
 	const said = failures.find((message) => !/ended by SIGPIPE/.test(message)) ?? failures[0];
-	if (said !== undefined) throw new DamagedError(said);
+	if (said !== undefined) throw new DamagedError(explain(said));
+}
+
+/** What a decompressor means; another program's words stand for themselves. */
+function explain(said: string): string {
+	if (/^(igzip|zstd) .*(not contain a complete|premature|unexpected end)/is.test(said))
+		return `the archive was cut short (${said})`;
+	return /^(igzip|zstd) /.test(said) ? `its compressed data are damaged (${said})` : said;
 }

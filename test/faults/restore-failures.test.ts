@@ -82,19 +82,22 @@ test("a session that is ended, and a server that dies, while the dump is loaded"
 test("a part with one flipped byte, in the files and in the dump, and an archive cut short", async () => {
 	const path = join(rig.backups, archive);
 	const good = readFileSync(path);
-	for (const [at, part] of [
-		[0.4, /media_backup_/],
-		[0.97, /db_backup_|the dump does not load|compressed data are damaged|checksum/],
-	] as const) {
-		const bad = Buffer.from(good);
-		const position = Math.floor(bad.length * at);
-		bad[position] = (bad[position] as number) ^ 0x10;
-		writeFileSync(path, bad);
-		failed(rig.helper("stage", "--id", await rig.begin(archive)), 7, part);
+	try {
+		for (const [at, part] of [
+			[0.4, /media_backup_/],
+			[0.97, /db_backup_|the dump does not load|compressed data are damaged/],
+		] as const) {
+			const bad = Buffer.from(good);
+			const position = Math.floor(bad.length * at);
+			bad[position] = (bad[position] as number) ^ 0x10;
+			writeFileSync(path, bad);
+			failed(rig.helper("stage", "--id", await rig.begin(archive)), 7, part);
+		}
+		writeFileSync(path, good.subarray(0, good.length - 100_000));
+		failed(rig.helper("stage", "--id", await rig.begin(archive)), 7, /the archive was cut short/);
+	} finally {
+		writeFileSync(path, good);
 	}
-	writeFileSync(path, good.subarray(0, good.length - 100_000));
-	failed(rig.helper("stage", "--id", await rig.begin(archive)), 7, /cut short/);
-	writeFileSync(path, good);
 }, 120_000);
 
 test("bad SQL in the middle, a dump of pg_dumpall, and one row too few", async () => {
