@@ -7,6 +7,7 @@ import {
 	keepOpen,
 	Meter,
 	openContent,
+	type ReadOptions,
 	readFileChunks,
 	readWhole,
 	type StoredBytes,
@@ -20,6 +21,7 @@ import { listPoints, newestGoodFull } from "../recovery/points.ts";
 import { walkTar } from "../recovery/tar-reader.ts";
 import { output, start } from "./children.ts";
 import type { AgentConfig } from "./config.ts";
+import { decompressBy } from "./decompress.ts";
 import { AgentError, exitCodes } from "./failure.ts";
 import { oneChunk } from "./parts.ts";
 import { Progress } from "./progress.ts";
@@ -127,7 +129,7 @@ class DrillRun {
 	readonly #context: RunContext;
 	readonly #index: IndexFile;
 	readonly #database: ScratchDatabase;
-	readonly #identity: string | undefined;
+	readonly #reading: Pick<ReadOptions, "identity" | "decompress">;
 	readonly #seen = new Set<string>();
 	readonly problems: string[] = [];
 	readonly counts = { tables: 0, rows: 0, files: {} as Record<string, number> };
@@ -141,7 +143,7 @@ class DrillRun {
 		this.#context = context;
 		this.#index = index;
 		this.#database = database;
-		this.#identity = identity;
+		this.#reading = { identity, decompress: decompressBy(context.signal) };
 	}
 
 	/** One pass over the archive: each part goes where it belongs as it comes. */
@@ -155,7 +157,7 @@ class DrillRun {
 		const stored = new Meter();
 		const bytes = stored.pass(readFileChunks(path, signal), (count) => progress.set(count));
 		try {
-			await walkTar(openContent(bytes, name, this.#identity), (header, content) =>
+			await walkTar(openContent(bytes, name, this.#reading), (header, content) =>
 				this.#restorePart(header.name, content),
 			);
 			const read = stored.result();
@@ -202,7 +204,7 @@ class DrillRun {
 		if (part.holds === "globals") return await this.#applyRoles(content);
 		if (part.holds === "redis") return await this.#checkRedis(content);
 		const compression = manifest.compression === "zstd" ? "zstd" : "gzip";
-		await this.#unpack(part, openContent(content, { compression, encrypted: false }));
+		await this.#unpack(part, openContent(content, { compression, encrypted: false }, this.#reading));
 	}
 
 	/** All roles but the first, which is there. */

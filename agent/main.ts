@@ -6,6 +6,7 @@ import type { VerifyResult } from "../recovery/verify.ts";
 import { verifyAndRecord } from "../recovery/verify-and-record.ts";
 import { type AgentConfig, readConfig } from "./config.ts";
 import { currentState, publicPoint } from "./current-state.ts";
+import { decompressBy } from "./decompress.ts";
 import { drill } from "./drill.ts";
 import { AgentError, exitCodes, explain } from "./failure.ts";
 import { prune, retentionPlan, runJob, updateLink } from "./job.ts";
@@ -199,6 +200,7 @@ async function verify({ config, report, signal }: RunContext, operands: readonly
 			await verifyAndRecord(config.backupDirectory, file, {
 				signal,
 				identity: options.identity,
+				decompress: decompressBy(signal),
 				onProgress: (bytes) => progress.set(bytes),
 			}),
 		);

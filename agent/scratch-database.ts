@@ -169,8 +169,8 @@ export async function feed(source: AsyncIterable<Buffer>, { child, exit }: Runni
 	});
 	try {
 		for await (const chunk of source) {
-			if (!open || into.write(chunk)) continue;
-			await Promise.race([new Promise((resolve) => into.once("drain", resolve)), closed]);
+			// Its memory is used again for the next: it has to be gone by then.
+			if (open) await Promise.race([new Promise((resolve) => into.write(chunk, resolve)), closed]);
 		}
 	} catch (error) {
 		// A program of another user cannot be signalled from here: the end of its input ends it.

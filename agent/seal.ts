@@ -6,6 +6,7 @@ import { syncFile } from "../recovery/durable-file.ts";
 import type { Manifest } from "../recovery/manifest.ts";
 import { verifyPoint } from "../recovery/verify.ts";
 import { output, start } from "./children.ts";
+import { decompressBy } from "./decompress.ts";
 import { AgentError } from "./failure.ts";
 import { type PartRun, writePart } from "./parts.ts";
 import { openPipe, readPipe } from "./pipe.ts";
@@ -23,7 +24,11 @@ export async function readBack(
 	await output("dd", [`if=${path}`, "of=/dev/null", "iflag=nocache", "count=0", "status=none"], { signal });
 	const size = manifest.parts.reduce((total, part) => total + part.size, 0);
 	const progress = new Progress(report, "reading back", size);
-	const result = await verifyPoint(work, file, { signal, onProgress: (bytes) => progress.set(bytes) });
+	const result = await verifyPoint(work, file, {
+		signal,
+		decompress: decompressBy(signal),
+		onProgress: (bytes) => progress.set(bytes),
+	});
 	const list = (parts: readonly { name: string; size: number; sha256: string }[]) =>
 		JSON.stringify(parts.map(({ name, size, sha256 }) => [name, size, sha256]).sort());
 	if (!result.ok || !result.stored || list(manifest.parts) !== list(result.parts)) {

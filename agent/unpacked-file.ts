@@ -8,6 +8,7 @@ import { DamagedError } from "../recovery/damaged-error.ts";
 import type { Compression } from "../recovery/manifest.ts";
 import { type Running, start } from "./children.ts";
 import { decompressor, type Program } from "./compressor.ts";
+import { damage } from "./decompress.ts";
 import { openPipe, readPipe } from "./pipe.ts";
 
 export interface FileFormat {
@@ -49,12 +50,5 @@ export async function* readUnpacked(
 	const failures = ends.flatMap((one) => (one.status === "rejected" ? [(one.reason as Error).message] : []));
 	// One that was ended by the end of its reader has nothing to say.
 	const said = failures.find((message) => !/ended by SIGPIPE/.test(message)) ?? failures[0];
-	if (said !== undefined) throw new DamagedError(explain(said));
-}
-
-/** What a decompressor means; another program's words stand for themselves. */
-function explain(said: string): string {
-	if (/^(igzip|zstd) .*(not contain a complete|premature|unexpected end)/is.test(said))
-		return `the archive was cut short (${said})`;
-	return /^(igzip|zstd) /.test(said) ? `its compressed data are damaged (${said})` : said;
+	if (said !== undefined) throw new DamagedError(damage(said));
 }

@@ -1,6 +1,6 @@
 /**
  * A full restore by the specification's own steps, by `stack restore`, and the floor: psql alone, of the same dump.
- * One run, the data of the backup bench; the ratio, and the time for which the application does not answer.
+ * One run, in several rounds, the data of the backup bench; the ratio, and the time for which the application does not answer.
  */
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BenchStack, docker, makeData } from "./bench-stack.ts";
+import { inRounds, ratios, seconds } from "./rounds.ts";
 
 /** Share of the specification's time until the data is in place, and seconds of downtime, aimed at on two cores. */
 const aims = { ratio: 0.7, downtimeSeconds: 5 } as const;
@@ -35,11 +36,22 @@ export async function benchRestore(): Promise<void> {
 		stack.time("backup");
 		const file = readdirSync(join(stack.directory, "backups")).find((name) => name.endsWith(".tar.gz")) ?? "";
 		const hands = startHands(stack);
-		const spec = inEmptyDatabase(stack, hands, specSteps.replace("FILE", file));
-		docker("exec", hands, "sh", "-ec", `cd /work; tar xzf /backups/${file} --wildcards 'db_backup_*'`);
-		const floor = inEmptyDatabase(stack, hands, `dump=$(echo /work/db_backup_*.sql); ${psql} > /dev/null`);
+		docker(
+			"exec",
+			hands,
+			"sh",
+			"-ec",
+			`mkdir /dump; cd /dump; tar xzf /backups/${file} --wildcards 'db_backup_*'`,
+		);
+		const alone = `dump=$(echo /dump/db_backup_*.sql); ${psql} > /dev/null`;
+		const measured = await inRounds(async () => ({
+			floor: inEmptyDatabase(stack, hands, alone),
+			spec: inEmptyDatabase(stack, hands, specSteps.replace("FILE", file)),
+			restart: await restartServices(stack),
+			...(await restore(stack, file)),
+		}));
 		docker("rm", "--force", "--volumes", hands);
-		await show(stack, file, { spec, floor, restart: await restartServices(stack) });
+		show(measured);
 	} finally {
 		stack.cleanUp();
 	}
@@ -114,34 +126,58 @@ function watchOutage(address: string): () => Promise<number> {
 		});
 }
 
-async function show(
-	stack: BenchStack,
-	file: string,
-	{ spec, floor, restart }: { spec: number; floor: number; restart: number },
-): Promise<void> {
+interface Restored {
+	/** Seconds until the data is in place, and until the services answer and what was before is removed. */
+	readonly inPlace: number;
+	readonly whole: number;
+	/** Seconds of its parts, as the command tells them. */
+	readonly parts: Readonly<Record<"safetyBackup" | "staging" | "swapping" | "starting" | "clearing", number>>;
+	/** Seconds without an answer, as seen from outside and as the command tells. */
+	readonly outage: number;
+	readonly downtime: number;
+}
+
+async function restore(stack: BenchStack, file: string): Promise<Restored> {
 	const stopWatching = watchOutage(healthAddress(stack));
 	const { seconds, stdout } = stack.run("restore", file, "--yes", "--json");
 	const outage = await stopWatching();
-	const told = JSON.parse(stdout) as {
-		seconds: Record<"safetyBackup" | "staging" | "swapping" | "starting" | "clearing", number>;
-		downtimeSeconds: number;
+	const told = JSON.parse(stdout) as { seconds: Restored["parts"]; downtimeSeconds: number };
+	const whole = seconds - told.seconds.safetyBackup;
+	const inPlace = whole - told.seconds.starting - told.seconds.clearing;
+	return { inPlace, whole, outage, parts: told.seconds, downtime: told.downtimeSeconds };
+}
+
+function show(rounds: readonly (Restored & Record<"floor" | "spec" | "restart", number>)[]): void {
+	const spec = rounds.map((round) => round.spec);
+	const withRestart = rounds.map((round) => round.spec + round.restart);
+	const line = (name: string, values: readonly number[], of: readonly number[], more = "") => {
+		const { middle, range } = ratios(values, of, 2);
+		console.log(`${name.padEnd(34)}  ${seconds(values)}  ${middle} of spec's (${range})  ${more}`.trimEnd());
 	};
-	const { safetyBackup, staging, swapping, starting, clearing } = told.seconds;
-	const whole = seconds - safetyBackup;
-	const inPlace = whole - starting - clearing;
-	const line = (name: string, value: number, of: number, more = "") =>
-		console.log(
-			`${name.padEnd(34)}  ${`${value.toFixed(2)} s`.padStart(9)}  ${`${(value / of).toFixed(2)} of spec's`.padStart(15)}  ${more}`.trimEnd(),
-		);
-	line("floor: psql alone", floor, spec);
-	line("spec's own steps", spec, spec);
-	line("  and its restart of the services", spec + restart, spec + restart);
-	line("stack restore, data in place", inPlace, spec, `aim ${aims.ratio}`);
-	line("  and services up, old data removed", whole, spec + restart);
-	console.log(
-		`staging ${staging.toFixed(2)} s, swap ${swapping.toFixed(2)} s, start ${starting.toFixed(2)} s, removal ${clearing.toFixed(2)} s; safety backup ${safetyBackup.toFixed(2)} s beside it`,
+	line(
+		"floor: psql alone",
+		rounds.map((round) => round.floor),
+		spec,
 	);
+	line("spec's own steps", spec, spec);
+	line("  and its restart of the services", withRestart, withRestart);
+	line(
+		"stack restore, data in place",
+		rounds.map((round) => round.inPlace),
+		spec,
+		`aim ${aims.ratio}`,
+	);
+	line(
+		"  and services up, old data removed",
+		rounds.map((round) => round.whole),
+		withRestart,
+	);
+	const part = (name: keyof Restored["parts"]) => seconds(rounds.map(({ parts }) => parts[name])).trim();
 	console.log(
-		`without an answer: ${outage.toFixed(2)} s (aim ${aims.downtimeSeconds}); the command says ${told.downtimeSeconds.toFixed(2)} s`,
+		`staging ${part("staging")}, swap ${part("swapping")}, start ${part("starting")}, removal ${part("clearing")}; safety backup ${part("safetyBackup")} beside it`,
+	);
+	const [outage, downtime] = [rounds.map((round) => round.outage), rounds.map((round) => round.downtime)];
+	console.log(
+		`without an answer: ${seconds(outage).trim()} (aim ${aims.downtimeSeconds}); the command says ${seconds(downtime).trim()}`,
 	);
 }

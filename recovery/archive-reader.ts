@@ -22,7 +22,17 @@ export interface ReadOptions {
 	/** Called with the bytes read from the disk so far. */
 	readonly onProgress?: (bytes: number) => void;
 	readonly signal?: AbortSignal;
+	/** @default Node's own, and the program zstd */
+	readonly decompress?: Decompress;
 }
+
+/**
+ * Decompresses what is one gzip member, or zstd frames; of what it gives each chunk is to be done with before the
+ * next.
+ *
+ * @throws DamagedError after everything that could be decompressed has been given.
+ */
+export type Decompress = (source: AsyncIterable<Buffer>, compression: Compression) => AsyncIterable<Buffer>;
 
 const chunkSize = 1 << 17;
 /** Bytes that are read at once into a buffer that is used again. */
@@ -73,18 +83,20 @@ export async function hashFile(file: string, options: ReadOptions = {}): Promise
 export function openContent(
 	stored: AsyncIterable<Buffer>,
 	format: { compression?: Compression; encrypted: boolean },
-	identity?: string,
+	{ identity, decompress = decompressHere }: Pick<ReadOptions, "identity" | "decompress"> = {},
 ): AsyncIterable<Buffer> {
 	let content = stored;
 	if (format.encrypted) {
 		if (!identity) throw new Error("an encrypted archive cannot be read without its key");
 		content = throughChild(content, "age", ["--decrypt", "--identity", identity]);
 	}
-	if (format.compression === "gzip") return gunzipOne(content);
+	return format.compression ? decompress(content, format.compression) : content;
+}
+
+function decompressHere(source: AsyncIterable<Buffer>, compression: Compression): AsyncIterable<Buffer> {
+	if (compression === "gzip") return gunzipOne(source);
 	// Node's own decoder drops everything after a first frame that ends in the same chunk (nodejs/node#64741).
-	if (format.compression === "zstd")
-		return throughChild(content, "zstd", ["--decompress", "--stdout", "--quiet"]);
-	return content;
+	return throughChild(source, "zstd", ["--decompress", "--stdout", "--quiet"]);
 }
 
 /** Chunks of a file, as they are stored. */

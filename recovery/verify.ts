@@ -78,8 +78,13 @@ export async function verifyPoint(
 			found.problems.push("there is no index to compare its bytes with, and no key to read its content");
 	} else {
 		try {
-			const content = openContent(bytes, name, options.identity);
-			await readContent(content, name.kind === "full" ? undefined : file.replace(/\.age$/, ""), found);
+			const content = openContent(bytes, name, options);
+			await readContent(
+				content,
+				name.kind === "full" ? undefined : file.replace(/\.age$/, ""),
+				found,
+				options,
+			);
 		} catch (error) {
 			if (!(error instanceof DamagedError)) throw error;
 			if (name.encrypted && index && (await isAsWritten(path, index, options.signal))) {
@@ -142,14 +147,19 @@ export async function readContent(
 	content: AsyncIterable<Buffer>,
 	part: string | undefined,
 	found: Found,
+	options: Pick<ReadOptions, "decompress"> = {},
 ): Promise<void> {
-	if (part === undefined) await readParts(content, found);
-	else await readPart(part, content, found);
+	if (part === undefined) await readParts(content, found, options);
+	else await readPart(part, content, found, options);
 }
 
 const largestManifest = 64 << 20;
 
-async function readParts(content: AsyncIterable<Buffer>, found: Found): Promise<void> {
+async function readParts(
+	content: AsyncIterable<Buffer>,
+	found: Found,
+	options: Pick<ReadOptions, "decompress">,
+): Promise<void> {
 	await walkTar(content, async (header, part) => {
 		const name = header.name.replace(/^(\.\/)+/, "");
 		if (header.type === "directory") return drain(part);
@@ -160,7 +170,7 @@ async function readParts(content: AsyncIterable<Buffer>, found: Found): Promise<
 			found.problems.push(`${name} is no file of a recovery point (${header.type})`);
 			return drain(part);
 		}
-		if (name !== partNames("", "gzip").manifest) return readPart(name, part, found);
+		if (name !== partNames("", "gzip").manifest) return readPart(name, part, found, options);
 		if (header.size > largestManifest) throw new DamagedError("the manifest is too large to be one");
 		const text = await readWhole(part);
 		try {
@@ -172,13 +182,19 @@ async function readParts(content: AsyncIterable<Buffer>, found: Found): Promise<
 }
 
 /** Reads a part to its end, and what is in it where that can be looked at. */
-async function readPart(name: string, content: AsyncIterable<Buffer>, found: Found): Promise<void> {
+async function readPart(
+	name: string,
+	content: AsyncIterable<Buffer>,
+	found: Found,
+	options: Pick<ReadOptions, "decompress">,
+): Promise<void> {
 	const meter = new Meter();
 	const bytes = keepOpen(meter.pass(content));
 	let seen: Omit<SeenPart, "name" | "size" | "sha256"> = {};
 	try {
 		const compression = archiveCompression(name);
-		if (compression) seen = await readFileArchive(openContent(bytes, { compression, encrypted: false }));
+		if (compression)
+			seen = await readFileArchive(openContent(bytes, { compression, encrypted: false }, options));
 		else if (/^db_backup_.*\.sql$/.test(name)) {
 			const reader = new DumpReader();
 			for await (const chunk of bytes) reader.add(chunk);

@@ -7,6 +7,7 @@ import { instantOf, partNames } from "../../recovery/names.ts";
 import { type RedisChoice, type RestoreTarget, restoreTargets } from "../../recovery/restore-journal.ts";
 import { comparison, emptyFound, readContent, type SeenPart } from "../../recovery/verify.ts";
 import { output, start } from "../children.ts";
+import { decompressBy } from "../decompress.ts";
 import { AgentError, exitCodes } from "../failure.ts";
 import { Progress } from "../progress.ts";
 import type { RunContext } from "../recovery-point.ts";
@@ -136,8 +137,9 @@ async function checkContent(
 	};
 	try {
 		const compression = source.kind === "files" ? undefined : source.compression;
-		const content = openContent(stored(), { compression, encrypted: source.encrypted }, identity);
-		await readContent(content, solePartName(source), found);
+		const options = { identity, decompress: decompressBy(context.signal) };
+		const content = openContent(stored(), { compression, encrypted: source.encrypted }, options);
+		await readContent(content, solePartName(source), found, options);
 	} catch (error) {
 		if (!(error instanceof DamagedError)) throw error;
 		found.problems.push(error.message);

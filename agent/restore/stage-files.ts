@@ -109,7 +109,8 @@ export async function stageRedis(
 		for await (const chunk of content) {
 			meter.add(chunk);
 			onProgress(chunk.length);
-			yield chunk;
+			// A stream keeps it, and its memory is used again.
+			yield Buffer.from(chunk);
 		}
 	};
 	await pipeline(counted(), createWriteStream(join(inside, base), { mode: 0o600 }), { signal });

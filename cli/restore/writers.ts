@@ -41,8 +41,8 @@ export async function containersOf(
 }
 
 /**
- * Stops them one after the other, each in the time that its container gives it, the database and Redis after
- * those who still write to them. Not at once: before Docker 23.0 the engine can hang for good when several
+ * Stops them one after the other, each in the time that its container gives it: the proxy first, whose requests the
+ * backend still answers, the database and Redis after those who still write to them. Not at once: before Docker 23.0 the engine can hang for good when several
  * containers leave a network at the same time (https://github.com/moby/moby/issues/46661).
  */
 export async function stopServices(context: VerbContext, services: readonly ServiceName[]): Promise<void> {
@@ -50,7 +50,7 @@ export async function stopServices(context: VerbContext, services: readonly Serv
 	if (running.length === 0) return;
 	await timed(context.output, "stopped", "services", names(running), async () => {
 		for (const stores of [false, true]) {
-			for (const { id } of running.filter((container) => isStore(container) === stores))
+			for (const { id } of running.filter((container) => isStore(container) === stores).toReversed())
 				await docker(["stop", id]);
 		}
 	});

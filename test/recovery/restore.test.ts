@@ -1,6 +1,6 @@
 /** What a recovery point holds, restored with the specification's own hand commands and nothing of ours. */
 import { spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { docker, Rig, run } from "./rig.ts";
@@ -103,6 +103,42 @@ test("zstd holds the same, and tar alone reads it", () => {
 		expect(rig.agent(["verify", file]).code).toBe(7);
 	}
 }, 120_000);
+
+test.each(["gzip", "zstd"])(
+	"the agent finds any flip, any cut and what follows, in %s",
+	(compression) => {
+		rig.config = { ...rig.config, compression };
+		const made = rig.backup();
+		rig.config = { ...rig.config, compression: "gzip" };
+		const good = readFileSync(join(rig.backups, made));
+		const flipped = (position: number) => {
+			const bytes = Buffer.from(good);
+			bytes[position] = (bytes[position] as number) ^ 0x10;
+			return bytes;
+		};
+		const at = (count: number) =>
+			Array.from({ length: count }, (_, i) => Math.floor(((i + 0.5) / count) * good.length));
+		const damaged = [
+			...at(12).map(flipped),
+			...[1, 4, 8, 9, 1000].map((length) => good.subarray(0, -length)),
+			...at(6).map((length) => good.subarray(0, length)),
+			...["x", Buffer.alloc(70_000), good].map((more) => Buffer.concat([good, Buffer.from(more)])),
+		];
+		// Without an index it is only the content that tells.
+		const files = [good, ...damaged].map((bytes, i) => {
+			const file = made.replace(/\d{8}_\d{6}/, `20200101_${String(i).padStart(6, "0")}`);
+			writeFileSync(join(rig.backups, file), bytes);
+			return file;
+		});
+		const { code, stdout } = rig.agent(["verify", ...files, "--json"]);
+		for (const file of files) rmSync(join(rig.backups, file), { force: true });
+		expect(code).toBe(7);
+		const found = JSON.parse(stdout) as { file: string; ok: boolean; problems: string[] }[];
+		expect(found.map(({ file, ok }) => [file, ok])).toEqual(files.map((file, i) => [file, i === 0]));
+		for (const { ok, problems } of found) expect(problems.length > 0).toBe(!ok);
+	},
+	120_000,
+);
 
 test("an encrypted one needs the key for its content, and not for its bytes", () => {
 	const [identity, recipient] = rig
