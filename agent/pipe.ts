@@ -7,6 +7,7 @@ import { constants } from "node:fs";
 import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { start } from "./children.ts";
 
 export interface Pipe {
@@ -19,6 +20,13 @@ export interface Pipe {
  * each other. 1 MiB is what Linux lets everybody ask for (/proc/sys/fs/pipe-max-size).
  */
 const pipeSize = 1 << 20;
+
+/**
+ * Bytes below which a read costs more in waking threads than in copying, and milliseconds that are given to the
+ * other side then to write more; the pipe holds what comes meanwhile.
+ */
+const worthReading = 1 << 18;
+const pause = 2;
 
 /** Makes a pipe of that size and holds it until it is told to go on; 1031 is F_SETPIPE_SZ. */
 const makePipe = `
@@ -61,6 +69,7 @@ export async function* readPipe(reader: FileHandle): AsyncGenerator<Buffer> {
 			const { bytesRead } = await reader.read(buffer, 0, pipeSize, null);
 			if (bytesRead === 0) return;
 			yield buffer.subarray(0, bytesRead);
+			if (bytesRead < worthReading) await sleep(pause);
 		}
 	} finally {
 		await reader.close();
