@@ -8,6 +8,7 @@
  */
 import { open } from "node:fs/promises";
 import { crc32 } from "node:zlib";
+import { type ArchiveTail, gzipTrailer, gzipTrailerLength, heads } from "../recovery/archive-tail.ts";
 import type { Compression } from "../recovery/manifest.ts";
 import { AppendFile } from "./append-file.ts";
 import { crc32Combine } from "./crc32-combine.ts";
@@ -20,8 +21,12 @@ interface Container {
 	store(bytes: Buffer, known: boolean): Promise<void>;
 	/** Tells the content of a place that was stored with `known` false, in the order of the places. */
 	settle(bytes: Buffer): void;
+	/** From here on it is to be readable without what is before. */
+	beginTail(): void;
 	/** Takes over what a program compressed from `length` bytes; it ends the archive. */
 	appendCompressed(file: string, length: number): Promise<void>;
+	/** What the tail needs to be an archive of its own. */
+	tail(): Omit<ArchiveTail, "offset">;
 }
 
 const copySize = 1 << 20;
@@ -31,6 +36,7 @@ export class ArchiveWriter {
 	readonly #file: AppendFile;
 	readonly #container: Container;
 	readonly #modified: Date;
+	#tailOffset: number | undefined;
 
 	private constructor(file: AppendFile, compression: Compression, modified: Date) {
 		this.#file = file;
@@ -62,14 +68,30 @@ export class ArchiveWriter {
 		await this.storeStream(name, readChunks(path, 0));
 	}
 
+	/** The next part is the first that can be read without what is before. */
+	beginTail(): void {
+		this.#container.beginTail();
+		this.#tailOffset = this.#file.size;
+	}
+
 	/**
 	 * Ends the archive with a file that a program compressed: the content of `name`, `size` bytes long, and
 	 * whatever follows it in the tar, `length` bytes together.
+	 *
+	 * @returns where the tail is, if it was begun.
 	 */
-	async finish(name: string, size: number, compressed: string, length: number): Promise<void> {
+	async finish(
+		name: string,
+		size: number,
+		compressed: string,
+		length: number,
+	): Promise<ArchiveTail | undefined> {
 		await this.#container.store(tarHeader(name, size, this.#modified), true);
 		await this.#container.appendCompressed(compressed, length);
 		await this.#file.finish();
+		return this.#tailOffset === undefined
+			? undefined
+			: { offset: this.#tailOffset, ...this.#container.tail() };
 	}
 
 	async abandon(): Promise<void> {
@@ -97,14 +119,24 @@ interface Segment {
 class GzipContainer implements Container {
 	readonly #file: AppendFile;
 	readonly #segments: Segment[] = [];
+	/** The first segment of the tail. */
+	#tailStart = 0;
 
 	constructor(file: AppendFile) {
 		this.#file = file;
 	}
 
 	async begin(): Promise<void> {
-		// Deflate, no name, no time: the manifest has the times. System 3: Unix.
-		await this.#file.append(Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]));
+		await this.#file.append(heads.gzip);
+	}
+
+	beginTail(): void {
+		this.#tailStart = this.#segments.push({ length: 0, crc: 0 }) - 1;
+	}
+
+	tail(): { crc32: number; length: number } {
+		const { crc, length } = this.#sum(this.#tailStart);
+		return { crc32: crc, length };
 	}
 
 	async store(bytes: Buffer, known: boolean): Promise<void> {
@@ -133,28 +165,30 @@ class GzipContainer implements Container {
 	}
 
 	async appendCompressed(path: string, length: number): Promise<void> {
-		const headerLength = 10;
-		const trailerLength = 8;
-		const { header, trailer, size } = await ends(path, headerLength, trailerLength);
+		const headerLength = heads.gzip.length;
+		const { header, trailer, size } = await ends(path, headerLength, gzipTrailerLength);
 		if (header.readUInt32BE(0) >>> 0 !== 0x1f8b0800)
 			throw new Error("igzip wrote a header that is not expected");
-		for await (const chunk of readChunks(path, headerLength, size - trailerLength))
+		for await (const chunk of readChunks(path, headerLength, size - gzipTrailerLength))
 			await this.#file.append(chunk);
 		if (trailer.readUInt32LE(4) !== length % 2 ** 32) {
 			throw new Error("igzip compressed another number of bytes than it was given");
 		}
 		this.#segments.push({ length, crc: trailer.readUInt32LE(0) });
+		const whole = this.#sum(0);
+		await this.#file.append(gzipTrailer(whole.crc, whole.length));
+	}
+
+	/** Of the segments from that one on, put together. */
+	#sum(first: number): { crc: number; length: number } {
 		let crc = 0;
-		let total = 0;
-		for (const segment of this.#segments) {
+		let length = 0;
+		for (const segment of this.#segments.slice(first)) {
 			if (segment.crc === undefined) throw new Error("a place in the archive was never filled");
 			crc = crc32Combine(crc, segment.crc, segment.length);
-			total += segment.length;
+			length += segment.length;
 		}
-		const end = Buffer.alloc(trailerLength);
-		end.writeUInt32LE(crc, 0);
-		end.writeUInt32LE(total % 2 ** 32, 4);
-		await this.#file.append(end);
+		return { crc, length };
 	}
 }
 
@@ -165,9 +199,14 @@ class ZstdContainer implements Container {
 		this.#file = file;
 	}
 
-	/** A frame with a window of 128 KiB, no content size, no checksum: the manifest has better ones. */
 	async begin(): Promise<void> {
-		await this.#file.append(Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 7 << 3]));
+		await this.#file.append(heads.zstd);
+	}
+
+	beginTail(): void {}
+
+	tail(): Record<string, never> {
+		return {};
 	}
 
 	async store(bytes: Buffer): Promise<void> {

@@ -2,6 +2,7 @@
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { ArchiveTail } from "../recovery/archive-tail.ts";
 import { syncDirectory } from "../recovery/durable-file.ts";
 import { readImages } from "../recovery/images-file.ts";
 import { type IndexFile, writeIndex } from "../recovery/index-file.ts";
@@ -119,6 +120,11 @@ interface Sources {
 	readonly describe: (rows: Record<string, number>, parts: readonly ManifestPart[]) => Promise<Manifest>;
 }
 
+interface Written {
+	readonly manifest: Manifest;
+	readonly tail?: ArchiveTail;
+}
+
 async function make(context: RunContext, plan: Plan): Promise<MadePoint> {
 	const { config, report, signal } = context;
 	const began = performance.now();
@@ -130,16 +136,17 @@ async function make(context: RunContext, plan: Plan): Promise<MadePoint> {
 	const password = readSecret(config.database.passwordFile, warn);
 	const snapshot = await openSnapshot(config.database, password, config.tableLockSeconds, signal);
 	let run: PartRun;
-	let manifest: Manifest;
+	let written: Written;
 	try {
 		run = { ...plan, config, signal, warn, progress: await prepare(context, plan, snapshot) };
 		const describe: Sources["describe"] = (rows, parts) =>
 			manifestOf(config, plan, snapshot, { rows, parts, warnings });
 		const write = plan.kind === "full" ? writeArchive : writeDump;
-		manifest = await write({ run, snapshot, password, describe }, fileName(config, plan, false));
+		written = await write({ run, snapshot, password, describe }, fileName(config, plan, false));
 	} finally {
 		await snapshot.close();
 	}
+	const { manifest, tail } = written;
 	const made = performance.now();
 	const plain = fileName(config, plan, false);
 	let stored = await readBack(run, plain, manifest, report);
@@ -152,6 +159,7 @@ async function make(context: RunContext, plan: Plan): Promise<MadePoint> {
 		...stored,
 		encrypted,
 		manifest,
+		...(tail && !encrypted ? { tail } : {}),
 		verified: { ok: true, how: encrypted ? "bytes" : "content", at: new Date().toISOString() },
 	};
 	// The index first: an archive under its final name always has one, and an index alone is swept.
@@ -189,12 +197,12 @@ async function prepare(
  * All parts at once. The first archive of files goes straight into the outer archive, the small ones through
  * files, and the dump is compressed while it is made, together with the manifest that follows it.
  */
-async function writeArchive({ run, snapshot, password, describe }: Sources, file: string): Promise<Manifest> {
+async function writeArchive({ run, snapshot, password, describe }: Sources, file: string): Promise<Written> {
 	const { config, stamp, startedAt, work, signal } = run;
 	const names = partNames(stamp, config.compression);
 	const writer = await ArchiveWriter.create(join(work, file), config.compression, startedAt);
-	const tail = join(work, "database.compressed");
-	const packer = await startCompressor(config, tail, signal);
+	const packed = join(work, "database.compressed");
+	const packer = await startCompressor(config, packed, signal);
 	try {
 		const [first, ...rest] = fileSets(config) as [FileSet, ...FileSet[]];
 		const [database, rows, firstPart, globals, redis, ...others] = await together(signal, [
@@ -210,6 +218,7 @@ async function writeArchive({ run, snapshot, password, describe }: Sources, file
 		await snapshot.mustBeHeld();
 		const stored = [...(others as ManifestPart[]), redis, globals];
 		for (const part of stored) {
+			if (part === globals) writer.beginTail();
 			await writer.storeFile(part.name, join(work, part.name));
 			await rm(join(work, part.name));
 		}
@@ -225,10 +234,10 @@ async function writeArchive({ run, snapshot, password, describe }: Sources, file
 		await writePipe(packer.input, end);
 		await packer.input.close();
 		await packer.exit;
-		await writer.finish(database.name, database.size, tail, database.size + end.length);
-		await rm(tail);
+		const tail = await writer.finish(database.name, database.size, packed, database.size + end.length);
+		await rm(packed);
 		await syncDirectory(work);
-		return manifest;
+		return { manifest, tail };
 	} catch (error) {
 		await writer.abandon();
 		await packer.input.close().catch(() => undefined);
@@ -238,7 +247,7 @@ async function writeArchive({ run, snapshot, password, describe }: Sources, file
 	}
 }
 
-async function writeDump({ run, snapshot, password, describe }: Sources, name: string): Promise<Manifest> {
+async function writeDump({ run, snapshot, password, describe }: Sources, name: string): Promise<Written> {
 	const file = await AppendFile.create(join(run.work, name));
 	try {
 		const [database, rows] = await together(run.signal, [
@@ -248,7 +257,7 @@ async function writeDump({ run, snapshot, password, describe }: Sources, name: s
 		await snapshot.mustBeHeld();
 		await file.finish();
 		await syncDirectory(run.work);
-		return await describe(rows, [database]);
+		return { manifest: await describe(rows, [database]) };
 	} catch (error) {
 		await file.abandon();
 		throw error;

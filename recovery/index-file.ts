@@ -5,6 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
+import { archiveTailSchema } from "./archive-tail.ts";
 import { writeDurably } from "./durable-file.ts";
 import { manifestSchema } from "./manifest.ts";
 
@@ -27,6 +28,8 @@ const indexSchema = z.object({
 	encrypted: z.boolean(),
 	manifest: manifestSchema,
 	verified: verificationSchema,
+	/** Where roles and database begin, in an archive that is not encrypted. */
+	tail: archiveTailSchema.optional(),
 });
 
 export type IndexFile = z.infer<typeof indexSchema>;

@@ -2,11 +2,13 @@
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { drain, readWhole } from "../../recovery/archive-reader.ts";
+import { readTail } from "../../recovery/archive-tail.ts";
 import { type IndexFile, readIndex } from "../../recovery/index-file.ts";
 import { type Compression, type Manifest, parseManifest } from "../../recovery/manifest.ts";
 import { partNames } from "../../recovery/names.ts";
 import type { RestoreTarget } from "../../recovery/restore-journal.ts";
 import { walkTar } from "../../recovery/tar-reader.ts";
+import { decompressBy } from "../decompress.ts";
 import { AgentError, exitCodes } from "../failure.ts";
 import { readUnpacked } from "../unpacked-file.ts";
 
@@ -98,18 +100,27 @@ export interface OpenPart {
  * Gives each part to `visit`, which reads it to its end. The file is one that has been checked.
  *
  * @param isEnough whether the rest need not be read; then what follows is not checked either.
+ * @param options.fromDatabase whether what is before roles and database may be left out, where that can be done.
  * @throws DamagedError for a file that cannot be read to its end.
  */
 export async function walkParts(
 	source: RestoreSource,
-	options: { readonly identity?: string; readonly signal: AbortSignal },
+	options: {
+		readonly identity?: string;
+		readonly signal: AbortSignal;
+		readonly fromDatabase?: boolean;
+	},
 	visit: (part: OpenPart) => Promise<void>,
 	isEnough: () => boolean,
 ): Promise<void> {
 	const sole = soleTarget(source);
 	// An archive of files is unpacked by whoever takes the part, as within a full archive.
 	const compression = source.kind === "files" ? undefined : source.compression;
-	const content = readUnpacked(source.path, { ...source, compression }, options);
+	const tail = options.fromDatabase && !source.encrypted ? source.index?.tail : undefined;
+	const content =
+		tail && compression
+			? decompressBy(options.signal)(readTail({ ...source, compression }, tail, options.signal), compression)
+			: readUnpacked(source.path, { ...source, compression }, options);
 	if (sole === undefined) {
 		await walkTar(
 			content,

@@ -67,12 +67,7 @@ export async function stage(
 	const progress = new Progress(context.report, "staging", workOf(source, manifest, journal));
 	const seen: Seen = new Map();
 	const job = { source, manifest, identity, signal, seen, progress, warn };
-	const loading = Promise.withResolvers<void>();
-	const passes = [
-		stageDatabase(context, job, journal, loading.resolve).finally(loading.resolve),
-		// What takes longest begins first.
-		loading.promise.then(() => stageVolumes(job, journal, exchanges)),
-	] as const;
+	const passes = [stageDatabase(context, job, journal), stageVolumes(job, journal, exchanges)] as const;
 	const both = Promise.all(passes);
 	// The first failure ends the other pass, and says more than what was ended by it.
 	both.catch((error: unknown) => run.abort(error));
@@ -96,27 +91,21 @@ interface StageJob {
 	readonly warn: (message: string) => void;
 }
 
-/**
- * The database and its roles.
- *
- * @param onLoading called when the server begins to take the dump.
- * @returns what it holds, and what the journal has to say from now on.
- */
+/** The database and its roles. @returns what it holds, and what the journal has to say from now on. */
 async function stageDatabase(
 	{ config }: RunContext,
 	job: StageJob,
 	journal: RestoreJournal,
-	onLoading: () => void,
 ): Promise<{ staged?: StagedDatabase; journal: RestoreJournal }> {
 	if (!replaces(journal, "database")) return { journal };
 	const { signal, warn, manifest, seen, progress } = job;
 	const stage = await DatabaseStage.begin({ config, signal, warn, manifest }, journal);
 	try {
-		await stageParts(job, ["database"], async ({ name, holds, content }) => {
-			if (holds === "globals") return await stage.takeGlobals(content);
-			if (holds !== "database") return await drain(content);
-			onLoading();
-			seen.set(name, await stage.load(content, (bytes) => progress.add(bytes)));
+		await stageParts({ ...job, fromDatabase: true }, ["database"], async ({ name, holds, content }) => {
+			if (holds === "globals") await stage.takeGlobals(content);
+			else if (holds === "database")
+				seen.set(name, await stage.load(content, (bytes) => progress.add(bytes)));
+			else await drain(content);
 		});
 		return { staged: await stage.complete(), journal: stage.journal };
 	} finally {
@@ -130,7 +119,6 @@ async function stageVolumes(
 	{ redis }: RestoreJournal,
 	exchanges: ReadonlyMap<VolumeTarget, Exchange>,
 ): Promise<Record<string, number>> {
-	job.signal.throwIfAborted();
 	const files: Record<string, number> = {};
 	const wanted = [...exchanges.keys()].filter((target) => target !== "redis" || redis !== "clear");
 	await stageParts(job, wanted, async (part) => {
@@ -146,7 +134,7 @@ async function stageVolumes(
 
 /** Reads the archive until all that is wanted has been visited. @throws AgentError where it does not hold it. */
 async function stageParts(
-	job: StageJob,
+	job: StageJob & { readonly fromDatabase?: boolean },
 	targets: readonly RestoreTarget[],
 	visit: (part: OpenPart) => Promise<void>,
 ): Promise<void> {

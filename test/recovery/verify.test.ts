@@ -1,14 +1,17 @@
 import { execFileSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "@jest/globals";
 import { ArchiveWriter } from "../../agent/archive-writer.ts";
 import { tarEnd, tarHeader, tarPadding } from "../../agent/tar-header.ts";
+import { openContent, readWhole } from "../../recovery/archive-reader.ts";
+import { archiveTailSchema, readTail } from "../../recovery/archive-tail.ts";
 import { readIndex } from "../../recovery/index-file.ts";
 import type { Manifest, ManifestPart } from "../../recovery/manifest.ts";
+import { walkTar } from "../../recovery/tar-reader.ts";
 import { verifyPoint } from "../../recovery/verify.ts";
 import { verifyAndRecord } from "../../recovery/verify-and-record.ts";
 import { manifest } from "./fixtures.ts";
@@ -83,11 +86,31 @@ async function archive(change: (m: Manifest) => void = () => undefined, without?
 	] as const) {
 		if (name === without) continue;
 		writeFileSync(join(where, name), content);
+		if (name === names.redis) writer.beginTail();
 		await writer.storeFile(name, join(where, name));
 	}
-	await writer.finish(names.database, dump.length, tail, dump.length + end.length);
+	const found = await writer.finish(names.database, dump.length, tail, dump.length + end.length);
+	writeFileSync(tail, JSON.stringify(found));
 	return where;
 }
+
+test("the end of an archive is an archive by itself, without what is before it", async () => {
+	const where = await archive();
+	const path = join(where, file);
+	const tail = archiveTailSchema.parse(JSON.parse(readFileSync(join(where, "tail"), "utf8")));
+	const { size } = statSync(path);
+	expect(tail.offset).toBeGreaterThan(readFileSync(join(where, names.media)).length);
+	const { signal } = new AbortController();
+	const stored = readTail({ path, size, compression: "gzip" }, tail, signal);
+	const seen = new Map<string, Buffer>();
+	// Its checksum and length are compared by this.
+	await walkTar(openContent(stored, { compression: "gzip", encrypted: false }), async ({ name }, content) => {
+		seen.set(name, await readWhole(content));
+	});
+	expect([...seen.keys()]).toEqual([names.redis, names.database, "manifest.json"]);
+	expect(seen.get(names.database)?.equals(dump)).toBe(true);
+	expect(seen.get(names.redis)?.equals(readFileSync(join(where, names.redis)))).toBe(true);
+});
 
 test("a whole archive is good, for this program and for every other", async () => {
 	const where = await archive();
