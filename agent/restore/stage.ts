@@ -140,11 +140,12 @@ async function stageParts(
 ): Promise<void> {
 	const wanted = new Set<string>(targets);
 	if (wanted.size === 0) return;
-	const noting = async (part: OpenPart) => {
-		await visit(part);
-		wanted.delete(part.holds);
+	const take = async (part: OpenPart) => {
+		// A second one of a kind is passed over: it would mix with the first.
+		const isSecond = targets.some((target) => target === part.holds) && !wanted.delete(part.holds);
+		await (isSecond ? drain(part.content) : visit(part));
 	};
-	await walkParts(job.source, job, noting, () => wanted.size === 0);
+	await walkParts(job.source, job, take, () => wanted.size === 0);
 	if (wanted.size === 0) return;
 	throw new AgentError(`${job.source.file} holds no ${[...wanted].join(" and no ")}`, exitCodes.invalid);
 }

@@ -132,6 +132,21 @@ test.each([
 	120_000,
 );
 
+test("a second archive of the same files is not mixed with the first", async () => {
+	const [first, second] = ["20250101_010101", "20250303_030303"];
+	const both = `full_backup_${second}.tar.gz`;
+	rig.shell(`
+		mkdir /tmp/other; echo x > /tmp/other/not-mine; cd ${rig.backups}
+		tar czf media_backup_${second}.tar.gz -C /tmp/other .
+		tar czf ${both} media_backup_${first}.tar.gz media_backup_${second}.tar.gz static_backup_${first}.tar.gz db_backup_${first}.sql
+		rm media_backup_${second}.tar.gz`);
+	spoilContent(rig);
+	await rig.restore(both, { targets: ["media", "static"] });
+	for (const target of ["media", "static"] as const)
+		expect(wholeSeconds(rig.volume(target))).toBe(wholeSeconds(volumes[target] as string));
+	rmSync(join(rig.backups, both));
+}, 120_000);
+
 test("roles that are missing are made: with all they had from a full archive, without rights from a dump", async () => {
 	const roles = `SELECT rolname, rolcanlogin, rolpassword IS NOT NULL FROM pg_authid WHERE rolname IN ('owner', 'reader') ORDER BY 1`;
 	const gone = () =>
