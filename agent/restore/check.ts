@@ -1,11 +1,11 @@
 /** Everything that can be known before anything is touched: whether this file can be restored here. */
-import { hashFile, openContent, readFileChunks } from "../../recovery/archive-reader.ts";
+import { hashFile, openContent, type ReadOptions, readFileChunks } from "../../recovery/archive-reader.ts";
 import { DamagedError } from "../../recovery/damaged-error.ts";
 import type { Verification } from "../../recovery/index-file.ts";
 import type { Manifest } from "../../recovery/manifest.ts";
 import { instantOf, partNames } from "../../recovery/names.ts";
 import { type RedisChoice, type RestoreTarget, restoreTargets } from "../../recovery/restore-journal.ts";
-import { comparison, emptyFound, readContent, type SeenPart } from "../../recovery/verify.ts";
+import { comparison, emptyFound, type Found, readContent, type SeenPart } from "../../recovery/verify.ts";
 import { output, start } from "../children.ts";
 import { decompressBy } from "../decompress.ts";
 import { AgentError, exitCodes } from "../failure.ts";
@@ -125,27 +125,12 @@ async function checkContent(
 	source: RestoreSource,
 	identity: string | undefined,
 ): Promise<Content> {
-	const progress = new Progress(context.report, `reading ${source.file} from end to end`, source.size);
-	const found = emptyFound();
-	let read = 0;
-	const stored = async function* () {
-		for await (const chunk of readFileChunks(source.path, context.signal)) {
-			read += chunk.length;
-			progress.set(read);
-			yield chunk;
-		}
-	};
-	try {
-		const compression = source.kind === "files" ? undefined : source.compression;
-		const options = { identity, decompress: decompressBy(context.signal) };
-		const content = openContent(stored(), { compression, encrypted: source.encrypted }, options);
-		await readContent(content, solePartName(source), found, options);
-	} catch (error) {
-		if (!(error instanceof DamagedError)) throw error;
-		found.problems.push(error.message);
-	}
-	const manifest = found.manifest ?? (source.kind === "full" ? undefined : source.index?.manifest);
-	const problems = [...found.problems, ...(manifest ? comparison(manifest, found.parts) : [])];
+	let { found, manifest, problems } = await readAll(context, source, {
+		identity,
+		decompress: decompressBy(context.signal),
+	});
+	// Node's own decoder gives all that can be read of what is damaged, so it knows the part.
+	if (problems.length > 0) ({ found, manifest, problems } = await readAll(context, source, { identity }));
 	if (problems.length > 0) throw invalid(source, problems);
 	for (const { name, dump } of found.parts.values()) {
 		if (dump?.beyond) {
@@ -157,6 +142,34 @@ async function checkContent(
 	}
 	const verified = { ok: true, how: "content", at: new Date().toISOString() } as const;
 	return { manifest, parts: [...found.parts.values()], verified };
+}
+
+async function readAll(
+	{ report, signal }: RunContext,
+	source: RestoreSource,
+	options: Pick<ReadOptions, "identity" | "decompress">,
+): Promise<{ found: Found; manifest: Manifest | undefined; problems: string[] }> {
+	const progress = new Progress(report, `reading ${source.file} from end to end`, source.size);
+	const found = emptyFound();
+	let read = 0;
+	const stored = async function* () {
+		for await (const chunk of readFileChunks(source.path, signal)) {
+			read += chunk.length;
+			progress.set(read);
+			yield chunk;
+		}
+	};
+	try {
+		const compression = source.kind === "files" ? undefined : source.compression;
+		const content = openContent(stored(), { compression, encrypted: source.encrypted }, options);
+		await readContent(content, solePartName(source), found, options);
+	} catch (error) {
+		if (!(error instanceof DamagedError)) throw error;
+		found.problems.push(error.message);
+	}
+	const manifest = found.manifest ?? (source.kind === "full" ? undefined : source.index?.manifest);
+	const problems = [...found.problems, ...(manifest ? comparison(manifest, found.parts) : [])];
+	return { found, manifest, problems };
 }
 
 /** The name under which the only part is read; a dump may be called anything. */
