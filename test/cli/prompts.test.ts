@@ -216,7 +216,7 @@ describe("refused whatever is answered", () => {
 		const run = ["run", "--detach", "--name", name, "--network", network, "--label", testLabel, "--init"];
 		docker(...run, "--entrypoint", "sleep", stack.baseImage("redis"), "600");
 		const { code, stderr } = await stack.run(["clean"], { mayFail: true });
-		docker("rm", "--force", name);
+		docker("rm", "--force", "--volumes", name);
 		expect([code, stderr]).toEqual([
 			1,
 			expect.stringContaining(`docker network disconnect ${network} ${name}`),

@@ -161,7 +161,7 @@ test("a disk that is too small: said by the check, and noticed in the middle whe
 		expect(rig.volume("media")).toBe(before);
 	} finally {
 		rig.volumes.media = media as string;
-		docker("rm", "--force", `${rig.name}-holder`);
+		docker("rm", "--force", "--volumes", `${rig.name}-holder`);
 	}
 }, 120_000);
 

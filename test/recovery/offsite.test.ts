@@ -124,7 +124,7 @@ suite("offsite, in the agent's container", () => {
 			await until(() => record().lastPush?.outcome === "success");
 			expect(record().lastPush.uploaded).toEqual([late]);
 		} finally {
-			docker("rm", "--force", name);
+			docker("rm", "--force", "--volumes", name);
 			rig.config = { ...rig.config, offsite: offsite() };
 		}
 	}, 60_000);

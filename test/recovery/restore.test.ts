@@ -225,7 +225,7 @@ test("every recovery point balances while money moves between two tables and fil
 		expect(warnings.join()).toMatch(/read again|never held still|vanished/);
 	} finally {
 		writer.kill();
-		docker("rm", "--force", `${rig.name}-uploads`);
+		docker("rm", "--force", "--volumes", `${rig.name}-uploads`);
 		uploads.kill();
 	}
 }, 240_000);

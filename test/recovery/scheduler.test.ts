@@ -11,7 +11,7 @@ afterAll(() => rig.stop(), 60_000);
 
 function startSidecar(): string {
 	const name = `${rig.name}-sidecar`;
-	run("docker", ["rm", "--force", name]);
+	run("docker", ["rm", "--force", "--volumes", name]);
 	docker("run", "--detach", `--name=${name}`, ...rig.sidecarArguments(), rig.agentImage);
 	return name;
 }

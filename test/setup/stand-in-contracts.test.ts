@@ -171,7 +171,7 @@ test("postgres: a first start that is killed at any moment is made good by the n
 		await untilItAnswers(name);
 		expect(await sql(name, "SELECT current_database()", "-d", "d")).toBe("d");
 		expect(await docker("exec", name, "sh", "-c", "ls -A $PGDATA | grep first-init || true")).toBe("");
-		await docker("rm", "--force", name);
+		await docker("rm", "--force", "--volumes", name);
 	}
 });
 
