@@ -11,7 +11,7 @@ import { decompressor, type Program } from "./compressor.ts";
 import { damage } from "./decompress.ts";
 import { openPipe, readPipe } from "./pipe.ts";
 
-export interface FileFormat {
+interface FileFormat {
 	readonly compression?: Compression;
 	readonly encrypted: boolean;
 }

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import {
 	drain,
+	hashFile,
 	keepOpen,
 	Meter,
 	openContent,
@@ -80,7 +81,7 @@ async function readPoint(directory: string, file: string, options: ReadOptions):
 	let readToTheEnd = true;
 
 	if (!openable) {
-		for await (const _ of bytes);
+		await drain(bytes);
 		if (!index)
 			found.problems.push("there is no index to compare its bytes with, and no key to read its content");
 	} else {
@@ -127,9 +128,7 @@ async function readPoint(directory: string, file: string, options: ReadOptions):
 
 /** Whether the stored bytes are those that were written: what cannot be opened then is not damaged. */
 async function isAsWritten(path: string, index: IndexFile, signal?: AbortSignal): Promise<boolean> {
-	const stored = new Meter();
-	for await (const _ of stored.pass(readFileChunks(path, signal)));
-	const { size, sha256 } = stored.result();
+	const { size, sha256 } = await hashFile(path, { signal });
 	return size === index.size && sha256 === index.sha256;
 }
 
