@@ -1,6 +1,6 @@
 /** What the sidecar is told: one JSON value for the policy, and the connections as the backend has them. */
 import { readFileSync } from "node:fs";
-import { z } from "zod";
+import * as z from "zod";
 import { type VolumeKey, volumeCatalogue } from "../components/catalogue.ts";
 import { defaultGraceMinutes } from "../recovery/freshness.ts";
 import { AgentError, exitCodes } from "./failure.ts";

@@ -1,5 +1,5 @@
 /** The settings of alarms and metrics, and the rules by which they have to fit the others. */
-import { z } from "zod";
+import * as z from "zod";
 import { define } from "./setting-definition.ts";
 import type { StackSettings } from "./settings.ts";
 import type { SettingsProblem } from "./settings-error.ts";

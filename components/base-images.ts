@@ -1,7 +1,7 @@
 /** Which images the stack is made of: official ones, or this machine's stand-ins. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { officialImages } from "../images/official.ts";
 import { RunError } from "./run-error.ts";
 import type { StackSettings } from "./settings.ts";

@@ -1,5 +1,5 @@
 /** The settings of offsite copies; how they have to fit one another stands in offsite-rules.ts. */
-import { z } from "zod";
+import * as z from "zod";
 import { days, define, path, text } from "./setting-definition.ts";
 
 const region = (description: string) =>

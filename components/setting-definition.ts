@@ -1,5 +1,5 @@
 /** How one setting is described, and the descriptions that several settings share. */
-import { z } from "zod";
+import * as z from "zod";
 
 export interface SettingDefinition<T> {
 	/** Type in Pulumi's own words, for the typed block of Pulumi.yaml. */

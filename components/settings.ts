@@ -5,7 +5,7 @@
  * assert that they are equal. This module imports nothing of Pulumi, so that commands which need no engine
  * start fast.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { alarmContradictions, alarmDefinitions, isOpenSecret, secretSettings } from "./alarm-settings.ts";
 import { offsiteContradictions } from "./offsite-rules.ts";
 import { offsiteDefinitions } from "./offsite-settings.ts";

@@ -3,7 +3,7 @@
  * archive too, so a restore can begin to load it while the files before it are still being unpacked.
  */
 import { createReadStream } from "node:fs";
-import { z } from "zod";
+import * as z from "zod";
 import type { Compression } from "./manifest.ts";
 
 export const archiveTailSchema = z.object({

@@ -1,7 +1,7 @@
 /** Evidence of restore drills, beside the recovery points: `.<stack>.drill.json`. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { writeDurably } from "./durable-file.ts";
 
 const instant = z.iso.datetime();

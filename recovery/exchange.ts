@@ -27,7 +27,7 @@ import {
 	statSync,
 } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { syncDirectory, writeDurably } from "./durable-file.ts";
 
 /** Start of the names, at the root of a volume, that are no part of its data. */

@@ -1,7 +1,7 @@
 /** Which images a stack consists of: `.<stack>.images.json` beside the recovery points, written by each up. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 
 const imagesSchema = z.record(z.string(), z.string());
 

@@ -4,7 +4,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { archiveTailSchema } from "./archive-tail.ts";
 import { writeDurably } from "./durable-file.ts";
 import { manifestSchema } from "./manifest.ts";

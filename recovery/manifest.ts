@@ -1,5 +1,5 @@
 /** The manifest: what a recovery point holds, so that it can be checked against itself. Last in the archive. */
-import { z } from "zod";
+import * as z from "zod";
 
 export const formatVersion = 1;
 

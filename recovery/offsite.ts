@@ -4,7 +4,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { writeDurably } from "./durable-file.ts";
 import { pointClasses, safetyOccasions } from "./manifest.ts";
 import { newestGoodFull, type RecoveryPoint } from "./points.ts";

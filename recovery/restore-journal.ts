@@ -5,7 +5,7 @@
  */
 import { readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { RunError } from "../components/run-error.ts";
 import { syncDirectory, writeDurably } from "./durable-file.ts";
 

@@ -1,7 +1,7 @@
 /** What the agent remembers between its starts, beside the recovery points: `.<stack>.status.json`. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { writeDurably } from "./durable-file.ts";
 import { pointClasses } from "./manifest.ts";
 

@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { handoverFile } from "../../components/engine-in-use.ts";
 import { writeDurably } from "../../recovery/durable-file.ts";
 

@@ -17,6 +17,6 @@ if [ "${1:-}" != restore ] && [ "$(id -u)" = 0 ] && owner=$(stat -c '%u' "$direc
 	group=$(stat -c '%g' "$directory")
 	exec setpriv --reuid="$owner" --regid="$group" --clear-groups \
 		--inh-caps="-all,$powers" --ambient-caps="-all,$powers" \
-		node /opt/agent/agent/main.ts "$@"
+		node /opt/agent/main.mjs "$@"
 fi
-exec node /opt/agent/agent/main.ts "$@"
+exec node /opt/agent/main.mjs "$@"
