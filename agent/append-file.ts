@@ -3,7 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 
 const bufferSize = 1 << 20;
 /** Bytes after which what was written is pushed to the disk, so that the last fsync has little left to do. */
-const flushSize = 64 << 20;
+const flushSize = 32 << 20;
 
 export class AppendFile {
 	readonly #handle: FileHandle;

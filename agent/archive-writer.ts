@@ -7,6 +7,7 @@
  * streaming readers stumble over them, and a cut at a member's end looks whole.
  */
 import { open } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { type ArchiveTail, gzipTrailer, gzipTrailerLength, heads } from "../recovery/archive-tail.ts";
 import type { Compression } from "../recovery/manifest.ts";
@@ -23,13 +24,17 @@ interface Container {
 	settle(bytes: Buffer): void;
 	/** From here on it is to be readable without what is before. */
 	beginTail(): void;
-	/** Takes over what a program compressed from `length` bytes; it ends the archive. */
-	appendCompressed(file: string, length: number): Promise<void>;
+	/** Takes over what a program compresses into a file; resolves when `length` does, the bytes that it compressed. */
+	appendCompressed(file: string, length: Promise<number>): Promise<void>;
+	/** Ends the archive; every place is settled. */
+	end(): Promise<void>;
 	/** What the tail needs to be an archive of its own. */
 	tail(): Omit<ArchiveTail, "offset">;
 }
 
 const copySize = 1 << 20;
+/** Milliseconds until a file that grows is looked at again. */
+const growthPause = 20;
 
 /** Writes parts one after the other, each in its full length before the next. */
 export class ArchiveWriter {
@@ -65,7 +70,7 @@ export class ArchiveWriter {
 
 	/** Stores a part that lies in a file. */
 	async storeFile(name: string, path: string): Promise<void> {
-		await this.storeStream(name, readChunks(path, 0));
+		await this.storeStream(name, readChunks(path));
 	}
 
 	/** The next part is the first that can be read without what is before. */
@@ -75,19 +80,26 @@ export class ArchiveWriter {
 	}
 
 	/**
-	 * Ends the archive with a file that a program compressed: the content of `name`, `size` bytes long, and
-	 * whatever follows it in the tar, `length` bytes together.
+	 * Ends the archive with what a program compresses into the file `packed`, following it as it grows: the
+	 * content of `name`, and whatever comes after it in the tar.
 	 *
+	 * @param ended resolves when the program is done, with the size of that content, and its length together
+	 *   with what comes after it.
 	 * @returns where the tail is, if it was begun.
+	 * @throws what `ended` rejects with.
 	 */
 	async finish(
 		name: string,
-		size: number,
-		compressed: string,
-		length: number,
+		packed: string,
+		ended: Promise<{ readonly size: number; readonly length: number }>,
 	): Promise<ArchiveTail | undefined> {
-		await this.#container.store(tarHeader(name, size, this.#modified), true);
-		await this.#container.appendCompressed(compressed, length);
+		const place = await this.#headerPlace();
+		await this.#container.appendCompressed(
+			packed,
+			ended.then(({ length }) => length),
+		);
+		await this.#fillHeader(place, name, (await ended).size);
+		await this.#container.end();
 		await this.#file.finish();
 		return this.#tailOffset === undefined
 			? undefined
@@ -164,17 +176,21 @@ class GzipContainer implements Container {
 		place.crc = crc32(bytes);
 	}
 
-	async appendCompressed(path: string, length: number): Promise<void> {
+	async appendCompressed(path: string, ended: Promise<number>): Promise<void> {
 		const headerLength = heads.gzip.length;
-		const { header, trailer, size } = await ends(path, headerLength, gzipTrailerLength);
+		for await (const chunk of follow(path, ended, headerLength, gzipTrailerLength))
+			await this.#file.append(chunk);
+		const length = await ended;
+		const { header, trailer } = await ends(path, headerLength, gzipTrailerLength);
 		if (header.readUInt32BE(0) >>> 0 !== 0x1f8b0800)
 			throw new Error("igzip wrote a header that is not expected");
-		for await (const chunk of readChunks(path, headerLength, size - gzipTrailerLength))
-			await this.#file.append(chunk);
 		if (trailer.readUInt32LE(4) !== length % 2 ** 32) {
 			throw new Error("igzip compressed another number of bytes than it was given");
 		}
 		this.#segments.push({ length, crc: trailer.readUInt32LE(0) });
+	}
+
+	async end(): Promise<void> {
 		const whole = this.#sum(0);
 		await this.#file.append(gzipTrailer(whole.crc, whole.length));
 	}
@@ -220,10 +236,12 @@ class ZstdContainer implements Container {
 
 	settle(): void {}
 
-	async appendCompressed(path: string): Promise<void> {
+	async appendCompressed(path: string, ended: Promise<number>): Promise<void> {
 		await this.#file.append(rawBlock(0, true));
-		for await (const chunk of readChunks(path, 0)) await this.#file.append(chunk);
+		for await (const chunk of follow(path, ended)) await this.#file.append(chunk);
 	}
+
+	async end(): Promise<void> {}
 }
 
 function rawBlock(length: number, last: boolean): Buffer {
@@ -233,17 +251,38 @@ function rawBlock(length: number, last: boolean): Buffer {
 }
 
 /** Chunks of a file, in a buffer that is used again: each is to be done with before the next is asked for. */
-async function* readChunks(
-	path: string,
-	from: number,
-	to = Number.POSITIVE_INFINITY,
-): AsyncGenerator<Buffer> {
+async function* readChunks(path: string): AsyncGenerator<Buffer> {
+	yield* follow(path, Promise.resolve());
+}
+
+/**
+ * Chunks of a file that grows until `ended` resolves, as `readChunks` gives them.
+ *
+ * @param head bytes at the beginning that are left out.
+ * @param end bytes at the end that are left out.
+ * @throws what `ended` rejects with.
+ */
+async function* follow(path: string, ended: Promise<unknown>, head = 0, end = 0): AsyncGenerator<Buffer> {
+	let isWhole = false;
+	const whole = ended.then(() => {
+		isWhole = true;
+	});
+	whole.catch(() => undefined);
 	const handle = await open(path, "r");
 	try {
 		const buffer = Buffer.allocUnsafe(copySize);
-		for (let position = from; position < to; ) {
-			const { bytesRead } = await handle.read(buffer, 0, Math.min(copySize, to - position), position);
-			if (bytesRead === 0) break;
+		for (let position = head; ; ) {
+			// Asked before the file is: what is read after that is all there will be.
+			const isLast = isWhole;
+			const { size } = await handle.stat();
+			const count = Math.min(copySize, size - end - position);
+			if (count < copySize && !isLast) {
+				await Promise.race([whole, sleep(growthPause)]);
+				continue;
+			}
+			if (count === 0) return;
+			const { bytesRead } = count > 0 ? await handle.read(buffer, 0, count, position) : { bytesRead: 0 };
+			if (bytesRead === 0) throw new Error(`${path} became shorter while it was read`);
 			position += bytesRead;
 			yield buffer.subarray(0, bytesRead);
 		}

@@ -4,7 +4,7 @@ import type { Decompress } from "../recovery/archive-reader.ts";
 import { DamagedError } from "../recovery/damaged-error.ts";
 import { start } from "./children.ts";
 import { decompressor } from "./compressor.ts";
-import { openPipe, readPipe, writePipe } from "./pipe.ts";
+import { openPipes, readPipe, writePipe } from "./pipe.ts";
 
 /** Bytes of a gzip member's trailer that tell the length of its content. */
 const lengthBytes = 4;
@@ -12,8 +12,7 @@ const lengthBytes = 4;
 export function decompressBy(signal: AbortSignal): Decompress {
 	return async function* (source, compression) {
 		const { command, args } = decompressor(compression);
-		const packed = await openPipe(signal);
-		const plain = await openPipe(signal);
+		const { packed, plain } = await openPipes(["packed", "plain"], signal);
 		const { exit } = start(command, args, { signal, stdio: [packed.reader.fd, plain.writer.fd, "pipe"] });
 		await Promise.all([packed.reader.close(), plain.writer.close()]);
 		const feeding = feed(source, packed.writer);

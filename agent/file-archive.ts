@@ -16,8 +16,9 @@ import { hiddenPrefix } from "../recovery/exchange.ts";
 import type { Compression } from "../recovery/manifest.ts";
 import { start } from "./children.ts";
 import { compressor } from "./compressor.ts";
+import type { FileSet } from "./config.ts";
 import { AgentError } from "./failure.ts";
-import { openPipe, readPipe } from "./pipe.ts";
+import { type Pipe, readPipe } from "./pipe.ts";
 
 export interface FileArchive {
 	/** The compressed tar. */
@@ -42,17 +43,16 @@ const rereads = [0, 50, 200, 1000, 3000];
 const namedFiles = 20;
 
 export async function archiveFiles(
-	name: string,
-	directory: string,
+	{ signal, openPipe }: { readonly signal: AbortSignal; readonly openPipe: () => Promise<Pipe> },
+	{ name, directory }: FileSet,
 	compression: Compression,
-	signal: AbortSignal,
 ): Promise<FileArchive> {
 	const scratch = await mkdtemp(join(tmpdir(), "agent-"));
 	const marker = join(scratch, "all-before-this-was-read");
 	const server = await listen(marker);
 	const talk = new TarTalk(marker);
-	const plain = await openPipe(signal);
-	const packed = await openPipe(signal);
+	const plain = await openPipe();
+	const packed = await openPipe();
 	const tar = start(
 		"tar",
 		[

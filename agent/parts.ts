@@ -8,7 +8,7 @@ import { output, start } from "./children.ts";
 import { type AgentConfig, type FileSet, readSecret } from "./config.ts";
 import { AgentError } from "./failure.ts";
 import { archiveFiles } from "./file-archive.ts";
-import { openPipe, readPipe } from "./pipe.ts";
+import { type Pipe, readPipe } from "./pipe.ts";
 import type { Progress } from "./progress.ts";
 import { snapshotRedis } from "./redis-snapshot.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -23,6 +23,7 @@ export interface PartRun {
 	readonly work: string;
 	readonly signal: AbortSignal;
 	readonly progress: Progress;
+	readonly openPipe: () => Promise<Pipe>;
 	readonly warn: (message: string) => void;
 }
 
@@ -38,7 +39,7 @@ export async function dumpDatabase(
 	const args = ["--format=plain", "--no-password", `--snapshot=${snapshot.id}`];
 	args.push(`--lock-wait-timeout=${config.tableLockSeconds}s`);
 	args.push(`--host=${host}`, `--port=${port}`, `--username=${user}`, `--dbname=${name}`);
-	const { reader, writer } = await openPipe(signal);
+	const { reader, writer } = await run.openPipe();
 	const { exit } = start("pg_dump", args, {
 		signal,
 		env: { PGPASSWORD: password },
@@ -77,7 +78,7 @@ export async function archiveDirectory(
 	take: (content: AsyncIterable<Buffer>) => Promise<void>,
 ): Promise<ManifestPart> {
 	const { compression } = run.config;
-	const archive = await archiveFiles(set.name, set.directory, compression, run.signal);
+	const archive = await archiveFiles(run, set, compression);
 	const meter = new Meter();
 	let counted = 0;
 	await take(

@@ -28,37 +28,75 @@ const pipeSize = 1 << 20;
 const worthReading = 1 << 18;
 const pause = 2;
 
-/** Makes a pipe of that size and holds it until it is told to go on; 1031 is F_SETPIPE_SZ. */
-const makePipe = `
+/** Makes pipes of that size and holds them until it is told to go on; 1031 is F_SETPIPE_SZ. */
+const makePipes = `
 	use POSIX;
-	POSIX::mkfifo($ARGV[0], 0600) or die "mkfifo $ARGV[0]: $!";
-	open(my $pipe, "+<", $ARGV[0]) or die "open $ARGV[0]: $!";
-	fcntl($pipe, 1031, $ARGV[1] + 0);
+	my ($size, @paths) = @ARGV;
+	my @pipes = map {
+		POSIX::mkfifo($_, 0600) or die "mkfifo $_: $!";
+		open(my $pipe, "+<", $_) or die "open $_: $!";
+		fcntl($pipe, 1031, $size + 0);
+		$pipe;
+	} @paths;
 	$| = 1; print "made\\n"; <STDIN>;`;
 
 export async function openPipe(signal: AbortSignal): Promise<Pipe> {
+	return (await openPipes(["pipe"], signal)).pipe;
+}
+
+/** One for each name: the program that makes them takes no longer for all than for one. */
+export async function openPipes<Name extends string>(
+	names: readonly Name[],
+	signal: AbortSignal,
+): Promise<Record<Name, Pipe>> {
 	const directory = await mkdtemp(join(tmpdir(), "agent-pipe-"));
+	const opened: FileHandle[] = [];
+	const close = () => Promise.allSettled(opened.map((end) => end.close()));
+	const openEnd = async (path: string, access: number): Promise<FileHandle> => {
+		const end = await open(path, access);
+		opened.push(end);
+		return end;
+	};
 	try {
-		const path = join(directory, "pipe");
-		// While it holds the pipe for both sides, opening one does not wait for the other.
-		const { child, exit } = start("perl", ["-e", makePipe, path, String(pipeSize)], {
+		const paths = names.map((name) => join(directory, name));
+		const { child, exit } = start("perl", ["-e", makePipes, String(pipeSize), ...paths], {
 			signal,
 			stdio: ["pipe", "pipe", "pipe"],
 		});
 		await Promise.race([once(child.stdout as NodeJS.ReadableStream, "data"), exit]);
-		const pipe = {
-			reader: await open(path, constants.O_RDONLY),
-			writer: await open(path, constants.O_WRONLY),
-		};
+		const pipes: [string, Pipe][] = [];
+		for (const [place, path] of paths.entries()) {
+			// Opening one end waits for the other, for ever where the program was killed; opening both does not.
+			const both = await openEnd(path, constants.O_RDWR);
+			const reader = await openEnd(path, constants.O_RDONLY);
+			const writer = await openEnd(path, constants.O_WRONLY);
+			await both.close();
+			pipes.push([names[place] as Name, { reader, writer }]);
+		}
 		child.stdin?.end();
 		await exit;
-		// A run that fails may never come to read or write it.
-		const close = () => Promise.allSettled([pipe.reader.close(), pipe.writer.close()]);
+		signal.throwIfAborted();
+		// A run that fails may never come to read or write them.
 		signal.addEventListener("abort", close, { once: true });
-		return pipe;
+		return Object.fromEntries(pipes) as Record<Name, Pipe>;
+	} catch (error) {
+		await close();
+		throw error;
 	} finally {
 		await rm(directory, { recursive: true, force: true });
 	}
+}
+
+/** Opens that many while something else is waited for. @returns what gives the next, and a new one after the last. */
+export function openPipesAhead(count: number, signal: AbortSignal): () => Promise<Pipe> {
+	const opened = openPipes(
+		Array.from({ length: count }, (_, place) => String(place)),
+		signal,
+	);
+	// Whoever takes one sees the failure; until then it is not unhandled.
+	opened.catch(() => undefined);
+	let taken = 0;
+	return async () => (await opened)[String(taken++)] ?? (await openPipe(signal));
 }
 
 /** Reads to the end and closes. The buffer is used again: each chunk is to be done with before the next. */

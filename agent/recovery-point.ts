@@ -31,7 +31,7 @@ import {
 	snapshotCache,
 	writePart,
 } from "./parts.ts";
-import { openPipe, writePipe } from "./pipe.ts";
+import { openPipesAhead, writePipe } from "./pipe.ts";
 import { Progress, type Report } from "./progress.ts";
 import { encryptArchive, readBack } from "./seal.ts";
 import { openSnapshot, type Snapshot } from "./snapshot.ts";
@@ -134,11 +134,13 @@ async function make(context: RunContext, plan: Plan): Promise<MadePoint> {
 		report({ event: "warning", message });
 	};
 	const password = readSecret(config.database.passwordFile, warn);
+	const pipes = plan.kind === "full" ? 2 + 2 * fileSets(config).length : 1;
+	const openPipe = openPipesAhead(pipes, signal);
 	const snapshot = await openSnapshot(config.database, password, config.tableLockSeconds, signal);
 	let run: PartRun;
 	let written: Written;
 	try {
-		run = { ...plan, config, signal, warn, progress: await prepare(context, plan, snapshot) };
+		run = { ...plan, config, signal, warn, openPipe, progress: await prepare(context, plan, snapshot) };
 		const describe: Sources["describe"] = (rows, parts) =>
 			manifestOf(config, plan, snapshot, { rows, parts, warnings });
 		const write = plan.kind === "full" ? writeArchive : writeDump;
@@ -194,49 +196,40 @@ async function prepare(
 }
 
 /**
- * All parts at once. The first archive of files goes straight into the outer archive, the small ones through
- * files, and the dump is compressed while it is made, together with the manifest that follows it.
+ * All parts at once. The dump is compressed into a file while it is made, together with the manifest that follows
+ * it; that file is taken over while it still grows, as soon as everything that stands before it is in the archive.
  */
-async function writeArchive({ run, snapshot, password, describe }: Sources, file: string): Promise<Written> {
+async function writeArchive(sources: Sources, file: string): Promise<Written> {
+	const { run, snapshot, password, describe } = sources;
 	const { config, stamp, startedAt, work, signal } = run;
 	const names = partNames(stamp, config.compression);
 	const writer = await ArchiveWriter.create(join(work, file), config.compression, startedAt);
 	const packed = join(work, "database.compressed");
-	const packer = await startCompressor(config, packed, signal);
+	const packer = await startCompressor(run, packed);
 	try {
-		const [first, ...rest] = fileSets(config) as [FileSet, ...FileSet[]];
-		const [database, rows, firstPart, globals, redis, ...others] = await together(signal, [
-			dumpDatabase(run, snapshot, password, (chunk) => writePipe(packer.input, chunk)),
-			snapshot.countRows(),
-			archiveDirectory(run, first, (content) => writer.storeStream(names.files(first.name), content)),
-			dumpGlobals(run, snapshot, password),
-			snapshotCache(run),
-			...rest.map((set) =>
-				archiveDirectory(run, set, (content) => writePart(run, names.files(set.name), content)),
-			),
-		]);
-		await snapshot.mustBeHeld();
-		const stored = [...(others as ManifestPart[]), redis, globals];
-		for (const part of stored) {
-			if (part === globals) writer.beginTail();
-			await writer.storeFile(part.name, join(work, part.name));
-			await rm(join(work, part.name));
-		}
-		const manifest = await describe(rows, [firstPart, ...stored, database]);
-		const text = Buffer.from(`${JSON.stringify(manifest, null, "\t")}\n`);
-		const end = Buffer.concat([
-			tarPadding(database.size),
-			tarHeader(names.manifest, text.length, startedAt),
-			text,
-			tarPadding(text.length),
-			tarEnd,
-		]);
-		await writePipe(packer.input, end);
-		await packer.input.close();
-		await packer.exit;
-		const tail = await writer.finish(database.name, database.size, packed, database.size + end.length);
+		const dump = dumpDatabase(run, snapshot, password, (chunk) => writePipe(packer.input, chunk));
+		const read = Promise.all([dump, snapshot.countRows()]);
+		const before = storeOthers(sources, writer);
+		const packing = (async () => {
+			const [[database, rows], parts] = await Promise.all([read, before]);
+			await snapshot.mustBeHeld();
+			const manifest = await describe(rows, [...parts, database]);
+			const text = Buffer.from(`${JSON.stringify(manifest, null, "\t")}\n`);
+			const end = Buffer.concat([
+				tarPadding(database.size),
+				tarHeader(names.manifest, text.length, startedAt),
+				text,
+				tarPadding(text.length),
+				tarEnd,
+			]);
+			await writePipe(packer.input, end);
+			await packer.input.close();
+			await packer.exit;
+			return { manifest, size: database.size, length: database.size + end.length };
+		})();
+		const finishing = before.then(() => writer.finish(names.database, packed, packing));
+		const [{ manifest }, tail] = await together(signal, [packing, finishing]);
 		await rm(packed);
-		await syncDirectory(work);
 		return { manifest, tail };
 	} catch (error) {
 		await writer.abandon();
@@ -245,6 +238,36 @@ async function writeArchive({ run, snapshot, password, describe }: Sources, file
 		if ((error as NodeJS.ErrnoException).code === "EPIPE") await packer.exit;
 		throw error;
 	}
+}
+
+/**
+ * Everything but the database, into the archive. The first archive of files goes straight there, what is small
+ * through files of its own.
+ *
+ * @returns the parts in their order.
+ */
+async function storeOthers(
+	{ run, snapshot, password }: Sources,
+	writer: ArchiveWriter,
+): Promise<ManifestPart[]> {
+	const { config, stamp, work } = run;
+	const names = partNames(stamp, config.compression);
+	const [first, ...rest] = fileSets(config) as [FileSet, ...FileSet[]];
+	const [firstPart, globals, redis, ...others] = await Promise.all([
+		archiveDirectory(run, first, (content) => writer.storeStream(names.files(first.name), content)),
+		dumpGlobals(run, snapshot, password),
+		snapshotCache(run),
+		...rest.map((set) =>
+			archiveDirectory(run, set, (content) => writePart(run, names.files(set.name), content)),
+		),
+	]);
+	const small = [...others, redis, globals];
+	for (const part of small) {
+		if (part === globals) writer.beginTail();
+		await writer.storeFile(part.name, join(work, part.name));
+		await rm(join(work, part.name));
+	}
+	return [firstPart, ...small];
 }
 
 async function writeDump({ run, snapshot, password, describe }: Sources, name: string): Promise<Written> {
@@ -256,7 +279,6 @@ async function writeDump({ run, snapshot, password, describe }: Sources, name: s
 		]);
 		await snapshot.mustBeHeld();
 		await file.finish();
-		await syncDirectory(run.work);
 		return { manifest: await describe(rows, [database]) };
 	} catch (error) {
 		await file.abandon();
@@ -277,11 +299,11 @@ async function together<T extends readonly Promise<unknown>[]>(
 }
 
 /** Compresses into a file what is written to `input`. */
-async function startCompressor({ compression }: AgentConfig, path: string, signal: AbortSignal) {
-	const { reader, writer } = await openPipe(signal);
+async function startCompressor({ config, openPipe, signal }: PartRun, path: string) {
+	const { reader, writer } = await openPipe();
 	const file = await open(path, "wx", 0o600);
 	try {
-		const { command, args } = compressor(compression);
+		const { command, args } = compressor(config.compression);
 		const { exit } = start(command, args, { signal, stdio: [reader.fd, file.fd, "pipe"] });
 		return { input: writer, exit };
 	} finally {

@@ -9,7 +9,7 @@ import { output, start } from "./children.ts";
 import { decompressBy } from "./decompress.ts";
 import { AgentError } from "./failure.ts";
 import { type PartRun, writePart } from "./parts.ts";
-import { openPipe, readPipe } from "./pipe.ts";
+import { readPipe } from "./pipe.ts";
 import { Progress, type Report } from "./progress.ts";
 
 /** Reads the archive back from the disk and compares it with what was made. */
@@ -45,7 +45,7 @@ export async function encryptArchive(run: PartRun, plain: string): Promise<Store
 	const source = join(work, plain);
 	const target = `${source}.age`;
 	const recipients = config.recipients.flatMap((recipient) => ["--recipient", recipient]);
-	const { reader, writer } = await openPipe(signal);
+	const { reader, writer } = await run.openPipe();
 	const { exit } = start("age", ["--encrypt", ...recipients, source], {
 		signal,
 		stdio: ["ignore", writer.fd, "pipe"],

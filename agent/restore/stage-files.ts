@@ -8,7 +8,7 @@ import type { Compression } from "../../recovery/manifest.ts";
 import { output, start } from "../children.ts";
 import { decompressor } from "../compressor.ts";
 import { AgentError, exitCodes } from "../failure.ts";
-import { openPipe, writePipe } from "../pipe.ts";
+import { openPipes, writePipe } from "../pipe.ts";
 
 export interface StagedFiles {
 	readonly meter: Meter;
@@ -24,8 +24,7 @@ export async function unpackFiles(
 	signal: AbortSignal,
 	onProgress: (bytes: number) => void,
 ): Promise<StagedFiles> {
-	const packed = await openPipe(signal);
-	const plain = await openPipe(signal);
+	const { packed, plain } = await openPipes(["packed", "plain"], signal);
 	const { command, args } = decompressor(place.compression);
 	const unpacker = start(command, args, { signal, stdio: [packed.reader.fd, plain.writer.fd, "pipe"] });
 	const tar = start(

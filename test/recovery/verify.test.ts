@@ -89,7 +89,8 @@ async function archive(change: (m: Manifest) => void = () => undefined, without?
 		if (name === names.redis) writer.beginTail();
 		await writer.storeFile(name, join(where, name));
 	}
-	const found = await writer.finish(names.database, dump.length, tail, dump.length + end.length);
+	const ended = { size: dump.length, length: dump.length + end.length };
+	const found = await writer.finish(names.database, tail, Promise.resolve(ended));
 	writeFileSync(tail, JSON.stringify(found));
 	return where;
 }
