@@ -1,7 +1,7 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "@jest/globals";
-import { openPipe, openPipes, openPipesAhead, readPipe, writePipe } from "../../agent/pipe.ts";
+import { openPipes, openPipesAhead, readPipe, writePipe } from "../../agent/pipe.ts";
 
 /** Ends of pipes of the agent that this process holds. */
 function openEnds(): string[] {
@@ -41,14 +41,16 @@ test("pipes opened ahead are each another, and one more is opened when they are 
 });
 
 test("a run that ends while its pipes are being opened waits for nobody and leaves none open", async () => {
-	for (let milliseconds = 0; milliseconds < 40; milliseconds++) {
+	// Many, so that it takes a while.
+	const names = Array.from({ length: 40 }, (_, i) => String(i));
+	for (let milliseconds = 0; milliseconds < 80; milliseconds++) {
 		const run = new AbortController();
-		const opening = openPipe(run.signal);
+		const opening = openPipes(names, run.signal);
 		const outcome = opening.then(
 			() => "opened",
 			() => "ended",
 		);
-		await sleep(milliseconds / 2);
+		await sleep(milliseconds);
 		run.abort();
 		expect(["opened", "ended"]).toContain(await outcome);
 	}
