@@ -15,7 +15,7 @@ import {
 	type SafetyOccasion,
 } from "../recovery/manifest.ts";
 import { freshStamp, NameTakenError, partNames, pointFileName } from "../recovery/names.ts";
-import { listPoints } from "../recovery/points.ts";
+import { listPoints, type RecoveryPoint } from "../recovery/points.ts";
 import { workDirectoryName } from "../recovery/sweep.ts";
 import { AppendFile } from "./append-file.ts";
 import { ArchiveWriter } from "./archive-writer.ts";
@@ -136,11 +136,21 @@ async function make(context: RunContext, plan: Plan): Promise<MadePoint> {
 	const password = readSecret(config.database.passwordFile, warn);
 	const pipes = plan.kind === "full" ? 2 + 2 * fileSets(config).length : 1;
 	const openPipe = openPipesAhead(pipes, signal);
+	const points = listPoints(config.backupDirectory, config.timeZone);
+	// Waited for below; until then its failure is not unhandled.
+	points.catch(() => undefined);
 	const snapshot = await openSnapshot(config.database, password, config.tableLockSeconds, signal);
 	let run: PartRun;
 	let written: Written;
 	try {
-		run = { ...plan, config, signal, warn, openPipe, progress: await prepare(context, plan, snapshot) };
+		run = {
+			...plan,
+			config,
+			signal,
+			warn,
+			openPipe,
+			progress: await prepare(context, plan, snapshot, await points),
+		};
 		const describe: Sources["describe"] = (rows, parts) =>
 			manifestOf(config, plan, snapshot, { rows, parts, warnings });
 		const write = plan.kind === "full" ? writeArchive : writeDump;
@@ -182,8 +192,8 @@ async function prepare(
 	{ config, report, signal }: RunContext,
 	{ kind, startedAt }: Plan,
 	snapshot: Snapshot,
+	points: readonly RecoveryPoint[],
 ): Promise<Progress> {
-	const points = await listPoints(config.backupDirectory, config.timeZone);
 	const source = {
 		stack: config.stack,
 		databaseSize: snapshot.databaseSize,

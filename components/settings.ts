@@ -170,7 +170,7 @@ export const settingDefinitions = {
 	}),
 	backupCompression: define<"gzip" | "zstd">({
 		type: "string",
-		description: "gzip, which tar -xzf opens, or zstd, which is faster and smaller.",
+		description: "gzip, which tar -xzf opens, or zstd, which is smaller in the same time.",
 		default: "gzip",
 		schema: z.enum(["gzip", "zstd"]),
 		fix: "write gzip or zstd",

@@ -42,8 +42,9 @@ export async function containersOf(
 
 /**
  * Stops them one after the other, each in the time that its container gives it: the proxy first, whose requests the
- * backend still answers, the database and Redis after those who still write to them. Not at once: before Docker 23.0 the engine can hang for good when several
- * containers leave a network at the same time (https://github.com/moby/moby/issues/46661).
+ * backend still answers, the database and Redis after those who still write to them. Not at once: before Docker 23.0
+ * the engine can hang for good when several containers leave a network at the same time
+ * (https://github.com/moby/moby/issues/46661).
  */
 export async function stopServices(context: VerbContext, services: readonly ServiceName[]): Promise<void> {
 	const running = (await containersOf(context, services)).filter(isRunning);
