@@ -55,6 +55,7 @@ const stack = new PersistentStack("stack", {
 	baseImages: resolveBaseImages(settings, readImageRecord(directories.state)),
 });
 
-export const url = stack.url;
-export const volumes = stack.volumes;
-export const offsite = stack.offsite;
+const { url, volumes, offsite } = stack;
+
+/** The stack's outputs; an undefined one would be warned of in every preview. */
+export default { url, volumes, ...(offsite ? { offsite } : {}) };

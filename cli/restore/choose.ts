@@ -128,15 +128,24 @@ async function chooseSource(
  */
 async function newestBackup(context: VerbContext): Promise<BackupFile> {
 	const directory = context.load().directories.backups;
-	const points = (await readPoints(context)).filter((point) => damageOf(point) === undefined);
 	const now = new Date();
-	const full = points.filter(({ kind }) => kind === "full");
-	const newest = newestToRestore(points, context.stack, now) ?? newestOf(full, context.stack, now);
+	const full = (await readPoints(context)).filter(({ kind }) => kind === "full");
+	const whole = full.filter((point) => damageOf(point) === undefined);
+	const newest = newestToRestore(whole, context.stack, now) ?? newestOf(whole, context.stack, now);
 	if (newest) return { directory, file: newest.file };
+	const elsewhere = `name a file of another place: ${context.command("restore FILE")}`;
+	const damaged = newestOf(full, context.stack, now);
+	if (!damaged) {
+		throw new StackError(
+			`there is no full backup of stack ${context.stack} in ${directory}; nothing was changed`,
+			{ fix: elsewhere },
+		);
+	}
 	throw new StackError(
-		`there is no full backup of stack ${context.stack} in ${directory}; nothing was changed`,
+		`no full backup of stack ${context.stack} in ${directory} is good; the newest, ${damaged.file}, is damaged: ${damageOf(damaged)}; nothing was changed`,
 		{
-			fix: `name a file of another place: ${context.command("restore FILE")}`,
+			exitCode: exitCodes.backupInvalid,
+			fix: `${elsewhere}, or read it again: ${context.command(`backup verify ${damaged.file}`)}`,
 		},
 	);
 }

@@ -1,5 +1,5 @@
 /** Bad input: a clear error, the documented exit code, and everything as it was. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -86,6 +86,26 @@ describe("with a stack that serves", () => {
 		expect(backendId()).toBe(backend);
 		expect((await fetch(`${stack.url}/api/healthz`)).status).toBe(200);
 	}
+
+	test("a preview of what is as it should be warns of nothing", async () => {
+		const { stdout, stderr } = await stack.run(["preview"]);
+		expect(stdout).toContain("No changes");
+		expect(`${stdout}${stderr}`).not.toContain("warning");
+	});
+
+	test("a restore of the latest backup says which one it is that is damaged, and restores nothing", async () => {
+		const { file } = JSON.parse((await stack.run(["backup", "--json"])).stdout) as { file: string };
+		const path = join(stack.directory, "backups", file);
+		const bytes = readFileSync(path);
+		const middle = bytes.length >> 1;
+		bytes[middle] = (bytes[middle] as number) ^ 0xff;
+		writeFileSync(path, bytes);
+		expect((await stack.run(["backup", "verify", file], { mayFail: true })).code).toBe(7);
+		const { code, stderr } = await stack.run(["restore", "--latest", "--yes"], { mayFail: true });
+		expect(code).toBe(7);
+		expect(stderr).toMatch(new RegExp(`${file}, is damaged: .*nothing was changed`));
+		await oldBackendServes();
+	});
 
 	test("an image that does not build fails with its log, and the old backend keeps serving", async () => {
 		const dockerfile = join(stack.directory, "Broken.Dockerfile");
