@@ -155,7 +155,8 @@ export async function prepareStep(
 	if (identity) mounts.push(`type=bind,source=${identity},target=${keyMount},readonly`);
 	const created = await docker([
 		...["create", "--init", "--name", `${context.load().identity.prefix}-restore-${step}-${id}`],
-		...(step === "check" ? ["--interactive"] : []),
+		// A check is not in the journal: when its command is killed, nobody but Docker removes it.
+		...(step === "check" ? ["--interactive", "--rm"] : []),
 		...["--label", `${labelKeys.owner}=${ownerOf(context.stack)}`],
 		...["--label", `${restoreLabel}=${id}`, "--label", `${stepLabel}=${step}`],
 		...["--network", ground.network, "--user", "0:0", "--log-driver", "json-file"],
@@ -187,8 +188,12 @@ export async function copySecrets(from: string, to: string): Promise<void> {
 	await promisify(execFile)("sh", ["-c", script, "sh", from, to]);
 }
 
+/** Removes them; what is gone already, or is just going, is no failure. */
 export async function removeContainers(ids: readonly string[]): Promise<void> {
-	if (ids.length > 0) await docker(["rm", "--force", "--volumes", ...ids]);
+	if (ids.length === 0) return;
+	await docker(["rm", "--force", "--volumes", ...ids]).catch((error: Error) => {
+		if (!/No such container|already in progress/.test(error.message)) throw error;
+	});
 }
 
 /** A container of a restore, as it was left. */
