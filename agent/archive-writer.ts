@@ -24,8 +24,8 @@ interface Container {
 	settle(bytes: Buffer): void;
 	/** From here on it is to be readable without what is before. */
 	beginTail(): void;
-	/** Takes over what a program compresses into a file; resolves when `length` does, the bytes that it compressed. */
-	appendCompressed(file: string, length: Promise<number>): Promise<void>;
+	/** Takes over what a program compresses into a file, until it has ended with the number of bytes it was given. */
+	appendCompressed(file: string, ended: Promise<number>): Promise<void>;
 	/** Ends the archive; every place is settled. */
 	end(): Promise<void>;
 	/** What the tail needs to be an archive of its own. */

@@ -190,10 +190,12 @@ export async function copySecrets(from: string, to: string): Promise<void> {
 
 /** Removes them; what is gone already, or is just going, is no failure. */
 export async function removeContainers(ids: readonly string[]): Promise<void> {
-	if (ids.length === 0) return;
-	await docker(["rm", "--force", "--volumes", ...ids]).catch((error: Error) => {
-		if (!/No such container|already in progress/.test(error.message)) throw error;
-	});
+	// One by one: what is said of one that is gone must not hide the failure of another.
+	for (const id of ids) {
+		await docker(["rm", "--force", "--volumes", id]).catch((error: Error) => {
+			if (!/No such container|already in progress/.test(error.message)) throw error;
+		});
+	}
 }
 
 /** A container of a restore, as it was left. */
